@@ -10,9 +10,18 @@
 
 pub mod b64;
 pub mod bundle;
+pub mod checkpoint;
+pub mod cosignature;
+pub mod crypto;
 pub mod hash;
 pub mod ids;
+pub mod note;
+pub mod policy;
 pub mod proof;
+pub mod sign;
 pub mod tile;
+pub mod tlog_proof;
 pub mod tree;
 pub mod verify_tiles;
+pub mod vkey;
+pub mod witness_wire;

@@ -26,12 +26,6 @@ impl Node {
     pub fn leaves(self) -> Range<u64> {
         self.index << self.height..(self.index + 1) << self.height
     }
-
-    pub(crate) fn children(self) -> [Self; 2] {
-        let [height, left] = [u64::from(self.height) - 1, self.index * 2];
-        let height = u8::try_from(height).expect("a height fits");
-        [Self { height, index: left }, Self { height, index: left + 1 }]
-    }
 }
 
 /// The largest complete subtrees of a range of leaves that starts at a multiple of its own length rounded up

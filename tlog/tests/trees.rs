@@ -29,7 +29,7 @@ mod rfc6962 {
         n.next_power_of_two() / 2
     }
 
-    pub fn mth(d: &[Hash]) -> Hash {
+    pub(super) fn mth(d: &[Hash]) -> Hash {
         match d.len() {
             0 => Hash::EMPTY_ROOT,
             1 => d[0],
@@ -37,7 +37,7 @@ mod rfc6962 {
         }
     }
 
-    pub fn path(m: usize, d: &[Hash]) -> Vec<Hash> {
+    pub(super) fn path(m: usize, d: &[Hash]) -> Vec<Hash> {
         match d.len() {
             1 => vec![],
             n if m < k(n) => [path(m, &d[..k(n)]), vec![mth(&d[k(n)..])]].concat(),
@@ -45,7 +45,7 @@ mod rfc6962 {
         }
     }
 
-    pub fn subproof(m: usize, d: &[Hash], b: bool) -> Vec<Hash> {
+    pub(super) fn subproof(m: usize, d: &[Hash], b: bool) -> Vec<Hash> {
         match d.len() {
             n if m == n => if b { vec![] } else { vec![mth(d)] },
             n if m <= k(n) => [subproof(m, &d[..k(n)], b), vec![mth(&d[k(n)..])]].concat(),
@@ -54,7 +54,7 @@ mod rfc6962 {
     }
 
     /// `SUB` of draft-ietf-plants-merkle-tree-certs.
-    pub fn sub(s: usize, e: usize, d: &[Hash], b: bool) -> Vec<Hash> {
+    pub(super) fn sub(s: usize, e: usize, d: &[Hash], b: bool) -> Vec<Hash> {
         match d.len() {
             n if s == 0 && e == n => if b { vec![] } else { vec![mth(d)] },
             n if e <= k(n) => [sub(s, e, &d[..k(n)], b), vec![mth(&d[k(n)..])]].concat(),
