@@ -1,1 +1,37 @@
-//! Skeleton.
+//! The Daybook log server: appends entries to a Merkle tree, publishes signed tree heads, proves what it holds.
+//!
+//! | Room | Does |
+//! |---|---|
+//! | [`http`] | the only one that knows methods, paths and status codes |
+//! | [`log`] | a log, opened: what handlers share, and the engine that moves it |
+//! | [`pool`] | bounded waiting room between admission and the sequencer |
+//! | [`sequencer`] | the one owner of the tree: judge, integrate, audit, commit, sign, apply |
+//! | [`judge`], [`lookup`] | duplicates, in order; entries by hash and by index |
+//! | [`integrate`], [`audit`] | entries to tiles and head; the second opinion on both |
+//! | [`signer`], [`keys`] | signed checkpoints; key files |
+//! | [`publish`], [`heads`], [`applied`] | from committed to public; the heads and watermarks |
+//! | [`housekeeping`] | flushing, journal, ledger, free space, refresh |
+//! | [`init`], [`recover`] | a new directory; an existing one, or a refusal |
+//! | [`store`] | durable state |
+//! | [`cli`] | the command line |
+//!
+//! Hashes, proofs and notes are in the crate `tlog`.
+
+pub mod applied;
+pub mod audit;
+pub mod config;
+pub mod heads;
+pub mod housekeeping;
+pub mod init;
+pub mod integrate;
+pub mod judge;
+pub mod keys;
+pub mod log;
+pub mod lookup;
+pub mod pool;
+pub mod probe;
+pub mod publish;
+pub mod recover;
+pub mod sequencer;
+pub mod signer;
+pub mod store;

@@ -1,1 +1,173 @@
-//! Skeleton.
+//! What the end-to-end tests share: a log in a temporary directory, stepped by hand, and an audit of everything
+//! public that ends every scenario.
+//!
+//! The tests over the real binaries use [`binaries`]; the tests of faults and flipped bits open the log in
+//! process, with [`Bench`], because only there the disk and the buffers can be reached.
+
+pub mod binaries;
+pub mod check;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::clock::{Clock, ManualClock, SystemRandom};
+use daybook::config::{Admission, Config};
+use daybook::init::{NewLog, init};
+use daybook::log::{AddError, Admitted, Engine, EngineError, Log, OpenError, System, open};
+use daybook::pool::{Outcome, Placed};
+use daybook::probe::Probe;
+use daybook::store::disk::Disk;
+use daybook::store::disk::fault::FaultDisk;
+use tempfile::TempDir;
+
+/// When every test begins.
+pub const START: u64 = 1_790_000_000_000;
+
+/// The test data, or `None` with a loud line where there is none; under `CI` that is a failure.
+///
+/// # Panics
+/// Under `CI`, if there is none.
+#[must_use]
+pub fn data_dir() -> Option<PathBuf> {
+    let configured = std::env::var_os("DAYBOOK_TEST_DATA").map(PathBuf::from);
+    let dir = configured.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI needs the test data at {}", dir.display());
+    eprintln!("SKIPPED: no test data at {}; set DAYBOOK_TEST_DATA", dir.display());
+    None
+}
+
+/// A log's directory with a clock and a disk that the test drives.
+#[derive(Debug)]
+pub struct Bench {
+    root: TempDir,
+    /// Time.
+    pub clock: Arc<ManualClock>,
+    /// Faults.
+    pub disk: Arc<FaultDisk>,
+    /// Settings for the next start.
+    pub config: Config,
+}
+
+/// A log that is running, stepped by hand.
+#[derive(Debug)]
+pub struct Running {
+    /// What handlers see.
+    pub log: Arc<Log>,
+    /// What moves it.
+    pub engine: Engine,
+    clock: Arc<ManualClock>,
+}
+
+impl Bench {
+    /// A new log, open to all, without an anchor.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_anchor(false)
+    }
+
+    /// A new log, with an anchor if asked for.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn with_anchor(anchor: bool) -> Self {
+        let root = TempDir::new().expect("a temporary directory");
+        let clock = Arc::new(ManualClock::new(START));
+        let anchor = anchor.then(|| root.path().join("other-volume/anchor"));
+        let origin = "log.example/tests".parse().expect("an origin");
+        let new = NewLog { origin, admission: Admission::Open, anchor: anchor.clone(), url: None };
+        init(&root.path().join("log"), &new, &*clock, &SystemRandom).expect("a new log");
+        let mut config = Config::default();
+        config.anchor.path = anchor;
+        config.storage.free_space_min.0 = 0;
+        Self { root, clock, disk: Arc::new(FaultDisk::new(None)), config }
+    }
+
+    /// The log's directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("log")
+    }
+
+    /// The temporary directory around it.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Starts the log.
+    ///
+    /// # Errors
+    /// What start-up says.
+    pub fn start(&self) -> Result<Running, OpenError> {
+        self.start_with(Probe::none())
+    }
+
+    /// Starts the log with a probe.
+    ///
+    /// # Errors
+    /// What start-up says.
+    ///
+    /// # Panics
+    /// If the index cannot be filled.
+    pub fn start_with(&self, probe: Probe) -> Result<Running, OpenError> {
+        self.clock.advance(Duration::from_millis(5));
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
+        let (log, engine) = open(&self.dir(), self.config.clone(), &System { clock, disk, probe })?;
+        engine.fill_index(&log, |_| ()).expect("the index can be filled");
+        Ok(Running { log, engine, clock: Arc::clone(&self.clock) })
+    }
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Running {
+    /// Lets a moment pass, commits and publishes what waits.
+    ///
+    /// # Errors
+    /// What the engine says; it must not be used again.
+    pub fn step(&mut self) -> Result<(), EngineError> {
+        self.clock.advance(Duration::from_millis(1));
+        self.engine.step()
+    }
+
+    /// Adds entries as one submission and steps until it is answered. `None` if the engine failed: the outcome
+    /// is unknown.
+    ///
+    /// # Errors
+    /// What the log answers.
+    pub fn add(&mut self, entries: &[&[u8]]) -> Result<Option<Vec<Placed>>, AddError> {
+        let entries = entries.iter().map(|entry| Bytes::copy_from_slice(entry)).collect();
+        match self.log.admit(entries)? {
+            Admitted::Known(placed) => Ok(Some(placed)),
+            Admitted::Waiting(answer) => {
+                let stepped = self.step();
+                Ok(self.answer(answer, stepped.is_ok())?)
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        mut answer: tokio::sync::oneshot::Receiver<Outcome>,
+        alive: bool,
+    ) -> Result<Option<Vec<Placed>>, AddError> {
+        match answer.try_recv() {
+            Ok(outcome) => Ok(Some(outcome?)),
+            Err(_) => {
+                assert!(!alive, "an engine that lives answers");
+                Ok(None)
+            }
+        }
+    }
+}

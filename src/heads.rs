@@ -1,0 +1,70 @@
+//! The two heads of the log: the one committed last, and the one published last.
+//!
+//! The sequencer owns the committed head and is the only one to move it; [`crate::publish`] owns the
+//! published one. Everybody else reads. Readers of the published head never wait for a write: they clone
+//! an `Arc` under a lock that is held for the length of a pointer swap.
+//!
+//! Absent on purpose: how a head is committed or published.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tlog::checkpoint::VerifiedCheckpoint;
+use tlog::ids::{TreeHead, TreeSize, UnixMillis};
+
+/// The checkpoint that the world sees.
+#[derive(Debug)]
+pub struct Published {
+    /// The checkpoint, its log signatures verified.
+    pub checkpoint: VerifiedCheckpoint,
+    /// The signed note as it is served.
+    pub note: Bytes,
+    /// The clock reading of the batch that committed the head.
+    pub time: UnixMillis,
+}
+
+impl Published {
+    /// Size and root.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        self.checkpoint.head()
+    }
+}
+
+/// Both heads.
+#[derive(Debug)]
+pub struct Heads {
+    /// Written by the sequencer alone, after the journal's sync; only ever grows.
+    committed: AtomicU64,
+    /// Written by the publisher alone; its size only ever grows.
+    published: RwLock<Arc<Published>>,
+}
+
+impl Heads {
+    /// The heads as recovery found them.
+    #[must_use]
+    pub fn new(committed: TreeSize, published: Published) -> Self {
+        Self { committed: AtomicU64::new(committed.get()), published: RwLock::new(Arc::new(published)) }
+    }
+
+    /// Entries that are durable, published or not.
+    #[must_use]
+    pub fn committed(&self) -> TreeSize {
+        TreeSize::new(self.committed.load(Ordering::Acquire)).expect("only tree sizes are stored")
+    }
+
+    /// The checkpoint that the world sees.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn commit(&self, size: TreeSize) {
+        self.committed.store(size.get(), Ordering::Release);
+    }
+
+    pub(crate) fn publish(&self, published: Published) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+    }
+}

@@ -1,0 +1,186 @@
+//! What keeps a log healthy and never stands in the way of an append.
+//!
+//! Each round: sync the tiles and move the flushed watermark; let the journal go and make its next segment
+//! ready; keep the published checkpoint in the ledger; note how far the index is durable; watch the free space;
+//! ask for a fresh head when the log is idle.
+//!
+//! A failed sync is fatal, as it is everywhere: what was written may be gone. A failing ledger is not; the
+//! watermarks stay where they are, the journal grows, and writing stops when it has grown too far.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::clock::Clock;
+use tlog::ids::TreeHead;
+
+use crate::applied::{Applied, Mark};
+use crate::config::Storage;
+use crate::heads::Heads;
+use crate::pool::{PauseBy, Pool};
+use crate::store::disk::Disk;
+use crate::store::index::IndexFollower;
+use crate::store::journal::{JournalError, Preparer};
+use crate::store::ledger::{Ledger, LedgerError, MarkName, PublishedRow};
+use crate::store::tiles::TileStore;
+
+/// Entries after which the index is made durable.
+const INDEX_PERSIST_ENTRIES: u64 = 50_000;
+
+/// Why the log has to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum HousekeepingError {
+    /// Tiles could not be synced.
+    #[error("syncing the tiles failed: {0}; the log has to be restarted, the journal still has them")]
+    Flush(std::io::Error),
+    /// The next journal segment could not be made.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What housekeeping works with.
+pub struct Housekeeper {
+    /// Woken for a refresh, and stopped when space runs out.
+    pub pool: Arc<Pool>,
+    /// The published head.
+    pub heads: Arc<Heads>,
+    /// The watermarks.
+    pub applied: Arc<Applied>,
+    /// The tree.
+    pub tiles: Arc<TileStore>,
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// The index.
+    pub index: Arc<IndexFollower>,
+    /// Makes journal segments ready.
+    pub preparer: Preparer,
+    /// For the free space.
+    pub disk: Arc<dyn Disk>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How often an idle log signs.
+    pub refresh: Duration,
+    /// Limits.
+    pub storage: Storage,
+    /// What the last rounds did.
+    pub done: Done,
+}
+
+/// What the last rounds did.
+#[derive(Debug, Default)]
+pub struct Done {
+    recorded: Option<u64>,
+    index: u64,
+}
+
+impl std::fmt::Debug for Housekeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Housekeeper").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl Housekeeper {
+    /// One round.
+    ///
+    /// # Errors
+    /// [`HousekeepingError`]: the process must end.
+    pub fn step(&mut self) -> Result<(), HousekeepingError> {
+        self.flush()?;
+        self.preparer.prepare()?;
+        self.watch_space();
+        if let Err(error) = self.record() {
+            tracing::error!(%error, "the ledger cannot be written; entries are still taken in, and nothing is lost");
+        }
+        let idle = self.clock.unix_millis().saturating_sub(self.heads.published().time.get());
+        if u128::from(idle) >= self.refresh.as_millis() {
+            self.pool.request_refresh();
+        }
+        Ok(())
+    }
+
+    /// The mark is read first: all that it needs was written before, so it is in the list.
+    fn flush(&self) -> Result<(), HousekeepingError> {
+        let mark = self.applied.applied();
+        if mark == self.applied.flushed() {
+            return Ok(());
+        }
+        let dirty = self.tiles.take_dirty();
+        self.tiles.flush(&dirty).map_err(HousekeepingError::Flush)?;
+        match self.ledger.set_mark(MarkName::Flushed, &mark) {
+            Ok(()) => self.applied.set_flushed(mark),
+            Err(error) => {
+                tracing::error!(%error, "the flushed watermark cannot be moved; the journal grows meanwhile");
+                return Ok(());
+            }
+        }
+        if let Err(error) = self.tiles.collect(&dirty) {
+            tracing::warn!(%error, "superseded partial tiles could not be removed");
+        }
+        Ok(())
+    }
+
+    fn watch_space(&self) {
+        let folder = self.tiles.folder();
+        let floor = self.storage.free_space_min;
+        match self.disk.free_bytes(folder) {
+            Ok(free) if free < floor.0 => {
+                let free = daemon::config::ByteSize(free);
+                let reason = format!("its disk has {free} left, below the floor of {floor}; free some space");
+                if !self.pool.is_paused_by(PauseBy::Space) {
+                    tracing::error!("{reason}");
+                }
+                self.pool.pause(PauseBy::Space, &reason);
+            }
+            Ok(_) => self.pool.resume(PauseBy::Space),
+            Err(error) => tracing::warn!(%error, "the free space cannot be read"),
+        }
+    }
+
+    fn record(&mut self) -> Result<(), LedgerError> {
+        let published = self.heads.published();
+        if self.done.recorded != Some(published.time.get()) {
+            let note = published.note.to_vec();
+            self.ledger.record_published(&PublishedRow { head: published.head(), time: published.time, note })?;
+            self.done.recorded = Some(published.time.get());
+        }
+        let written = self.index.written();
+        if written.size.get() >= self.done.index + INDEX_PERSIST_ENTRIES {
+            self.persist_index()?;
+        }
+        Ok(())
+    }
+
+    fn persist_index(&mut self) -> Result<(), LedgerError> {
+        match self.index.persist() {
+            Ok(written) => {
+                self.ledger.set_mark(MarkName::Index, &index_mark(written))?;
+                self.done.index = written.size.get();
+            }
+            Err(error) => tracing::error!(%error, "the index cannot be made durable"),
+        }
+        Ok(())
+    }
+
+    /// The last round of an orderly end: everything is made durable, so that the next start has nothing to do.
+    ///
+    /// # Errors
+    /// [`HousekeepingError`].
+    pub fn finish(&mut self) -> Result<(), HousekeepingError> {
+        self.flush()?;
+        let result = self.record().and_then(|()| match self.index.stop() {
+            Ok(written) => self.ledger.set_mark(MarkName::Index, &index_mark(written)),
+            Err(error) => {
+                tracing::error!(%error, "the index was not closed");
+                Ok(())
+            }
+        });
+        if let Err(error) = result {
+            tracing::error!(%error, "the ledger cannot be written; the next start takes a little longer");
+        }
+        Ok(())
+    }
+}
+
+/// The index has no journal records of its own.
+fn index_mark(written: TreeHead) -> Mark {
+    Mark { head: written, seq: 0 }
+}

@@ -1,0 +1,154 @@
+//! Makes the directory of a new log.
+//!
+//! Everything is made in a folder beside the wanted one and renamed into place, so that a directory either is a
+//! log or does not exist. The first commit is the empty tree.
+//!
+//! ```text
+//! DIR/log.toml        identity: format version, origin, admission; never edited
+//! DIR/config.toml     the operator's settings
+//! DIR/policy.txt      the trust policy to give to those who verify
+//! DIR/keys/           private keys, readable by the owner alone
+//! DIR/journal/        committed batches not yet flushed
+//! DIR/ledger.sqlite   published checkpoints, watermarks
+//! DIR/index/          leaf hash to index, rebuildable
+//! DIR/public/         checkpoint and tiles, servable by any web server
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use daemon::clock::{Clock, Random};
+use tlog::ids::{Origin, TreeHead, TreeSize, UnixMillis};
+use tlog::policy::Policy;
+use tlog::vkey::VerifierKey;
+
+use crate::config::{Admission, Config, FORMAT_VERSION, Identity};
+use crate::keys::{self, KeyError};
+use crate::signer::SignError;
+use crate::store::anchor::{Anchor, AnchorError, AnchoredHead};
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::journal::{Commit, Journal, JournalError};
+use crate::store::tiles::TileStore;
+
+/// The settings of a new log, with every key and what it does.
+pub const CONFIG_TEMPLATE: &str = include_str!("../deploy/config.toml");
+
+/// Why there is no new log.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The directory is there and is not empty.
+    #[error("{file} exists and is not empty; choose another directory, a log is never made over something else", file = .0.display())]
+    InUse(PathBuf),
+    /// The system refuses.
+    #[error("{file}: {1}", file = .0.display())]
+    Io(PathBuf, std::io::Error),
+    /// The keys could not be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The journal could not be made.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The anchor could not be made.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The first signature failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// What a new log is to be.
+#[derive(Clone, Debug)]
+pub struct NewLog {
+    /// Its name.
+    pub origin: Origin,
+    /// What it takes in.
+    pub admission: Admission,
+    /// Its anchor, on another volume.
+    pub anchor: Option<PathBuf>,
+    /// Where it will be reached, for the policy file.
+    pub url: Option<String>,
+}
+
+/// What those who verify need to know of a new log.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The verifier keys: Ed25519, then the tree head key.
+    pub keys: Vec<VerifierKey>,
+    /// The trust policy.
+    pub policy: String,
+}
+
+/// Makes a log in `dir`.
+///
+/// # Errors
+/// [`InitError`]; nothing is left behind but, at worst, a folder named `dir` with `.init` at its end.
+pub fn init(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Result<Made, InitError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| InitError::Io(path, error)
+    };
+    match std::fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => return Err(InitError::InUse(dir.to_owned())),
+        Ok(false) => std::fs::remove_dir(dir).map_err(io(dir))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+        Err(error) => return Err(InitError::Io(dir.to_owned(), error)),
+    }
+    let mut aside = dir.as_os_str().to_owned();
+    aside.push(".init");
+    let aside = PathBuf::from(aside);
+    for folder in ["keys", "journal", "public"] {
+        let folder = aside.join(folder);
+        std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    }
+    let made = fill(&aside, new, clock, random)?;
+    std::fs::rename(&aside, dir).map_err(io(dir))?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    RealDisk::default().sync_path(parent).map_err(io(parent))?;
+    Ok(made)
+}
+
+fn fill(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Result<Made, InitError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::default());
+    let signer = keys::create(dir, &new.origin, random)?;
+    let time = UnixMillis::new(clock.unix_millis());
+    let first = Commit { head: TreeHead::EMPTY, time, first: TreeSize::ZERO, entries: Vec::new(), count: 0 };
+    let segment_bytes = Config::default().storage.journal_segment.0;
+    let key = keys::draw(random);
+    let journal = Journal::create(&dir.join("journal"), Arc::clone(&disk), *key, segment_bytes, &first)?;
+    if let Some(path) = &new.anchor {
+        let head = AnchoredHead { head: TreeHead::EMPTY, time, seq: journal.seq() };
+        Anchor::create(path, Arc::clone(&disk), &new.origin, &head)?;
+    }
+    let note = signer.sign(TreeHead::EMPTY, time)?.note().to_bytes();
+    let tiles = TileStore::new(dir.join("public"), disk);
+    tiles.write_checkpoint(&note).map_err(|error| InitError::Io(dir.join("public/checkpoint"), error))?;
+    let keys = signer.verifier_keys().to_vec();
+    let url = new.url.as_ref().map(|url| url.clone().into_bytes());
+    let policy = Policy::of_log(keys[0].clone(), url).to_bytes();
+    let policy = String::from_utf8_lossy(&policy).into_owned();
+    write(&dir.join("policy.txt"), &policy)?;
+    write(&dir.join("config.toml"), &config_text(new))?;
+    let identity =
+        Identity { version: FORMAT_VERSION, origin: new.origin.to_string(), admission: new.admission };
+    write(&dir.join("log.toml"), &toml::to_string(&identity).expect("an identity has a TOML form"))?;
+    Ok(Made { keys, policy })
+}
+
+fn config_text(new: &NewLog) -> String {
+    let mut text = CONFIG_TEMPLATE.to_owned();
+    if let Some(path) = &new.anchor {
+        let line = format!("path = {}", toml::Value::from(path.display().to_string()));
+        text = text.replace("# path = \"/other-volume/daybook.anchor\"", &line);
+    }
+    if let Some(url) = &new.url {
+        let line = format!("public_url = {}", toml::Value::from(url.clone()));
+        text = text.replace("# public_url = \"https://log.example/\"", &line);
+    }
+    text
+}
+
+fn write(path: &Path, text: &str) -> Result<(), InitError> {
+    let failed = |error| InitError::Io(path.to_owned(), error);
+    std::fs::write(path, text).map_err(failed)?;
+    std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+}

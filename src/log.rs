@@ -1,0 +1,327 @@
+//! A log, opened: what the request handlers share, and the engine that moves it.
+//!
+//! [`open`] recovers the directory and returns both. The server runs the [`Engine`]'s parts on threads of their
+//! own; tests step them by hand. The handlers only see [`Log`]: they submit, and they read what is published.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::clock::Clock;
+use tlog::hash::leaf_hash;
+use tlog::ids::{Origin, TreeSize};
+
+use crate::config::{Admission, Config, Identity, IdentityError};
+use crate::heads::{Heads, Published};
+use crate::housekeeping::{Done, Housekeeper, HousekeepingError};
+use crate::judge::Judge;
+use crate::keys::{self, KeyError};
+use crate::lookup::{Lookup, LookupError};
+use crate::pool::{Outcome, Pending, Placed, Pool, PoolLimits, SubmitError};
+use crate::probe::Probe;
+use crate::publish::{PublishError, Publisher, TailLimits, Unpublished};
+use crate::recover::{self, RecoverError, Recovered, Sources};
+use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
+use crate::signer::{LogSigner, SignError};
+use crate::store::disk::Disk;
+use crate::store::index::IndexFollower;
+use crate::store::ledger::{Ledger, LedgerError, MarkName};
+use crate::store::lock::{FileLock, LockError};
+use crate::store::tiles::TileStore;
+
+/// Entries after which a batch takes no further submission.
+const BATCH_ENTRIES_MAX: usize = 32_768;
+/// Bytes after which a batch takes no further submission.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Committed heads that may wait for publication.
+const UNPUBLISHED_HEADS_MAX: usize = 64;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// `log.toml` is missing or malformed.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The keys are missing or malformed.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The state on disk does not allow to go on.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The first signature failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The first publication failed.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl From<LedgerError> for OpenError {
+    fn from(error: LedgerError) -> Self {
+        Self::Recover(error.into())
+    }
+}
+
+/// Why an engine stopped. Its process must end.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The sequencer.
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+    /// The publisher.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Housekeeping.
+    #[error(transparent)]
+    Housekeeping(#[from] HousekeepingError),
+    /// Filling the index.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+}
+
+/// What the request handlers share.
+#[derive(Debug)]
+pub struct Log {
+    /// The log's directory.
+    pub dir: PathBuf,
+    /// What it takes in.
+    pub admission: Admission,
+    /// The operator's settings.
+    pub config: Config,
+    /// The keys' public halves, and the origin.
+    pub signer: Arc<LogSigner>,
+    /// Both heads.
+    pub heads: Arc<Heads>,
+    /// The waiting room.
+    pub pool: Arc<Pool>,
+    /// What is committed and not published.
+    pub unpublished: Arc<Unpublished>,
+    /// The public tree.
+    pub tiles: Arc<TileStore>,
+    /// Entries by index and by hash.
+    pub lookup: Arc<Lookup>,
+    /// Kept checkpoints.
+    pub ledger: Arc<Ledger>,
+    /// The index.
+    pub index: Arc<IndexFollower>,
+    /// The number of this start.
+    pub epoch: i64,
+}
+
+/// What moves a log.
+#[derive(Debug)]
+pub struct Engine {
+    /// Commits.
+    pub sequencer: Sequencer,
+    /// Publishes.
+    pub publisher: Publisher,
+    /// Keeps healthy.
+    pub housekeeper: Housekeeper,
+    /// Leaves that the index may not have; filled before the sequencer runs.
+    pub index_known: TreeSize,
+    /// Held for life.
+    pub lock: FileLock,
+}
+
+/// The system that a log runs on.
+#[derive(Clone)]
+pub struct System {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// File operations.
+    pub disk: Arc<dyn Disk>,
+    /// Where tests reach in.
+    pub probe: Probe,
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("System")
+    }
+}
+
+/// Opens a log: takes the lock, recovers, signs the recovered head again and publishes it.
+///
+/// # Errors
+/// [`OpenError`]; nothing was signed that was not committed.
+pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, Engine), OpenError> {
+    let (identity, origin): (Identity, Origin) = Identity::load(dir)?;
+    let lock = FileLock::take(&dir.join("lock"))?;
+    let signer = Arc::new(keys::load(dir, &origin)?);
+    let ledger = Arc::new(Ledger::open(&dir.join("ledger.sqlite"))?);
+    let tiles = Arc::new(TileStore::new(dir.join("public"), Arc::clone(&system.disk)));
+    let anchor = config.anchor.path.as_deref();
+    let sources = Sources { dir, anchor, disk: &system.disk, ledger: &ledger, tiles: &tiles, signer: &signer };
+    let recovered = recover::recover(sources)?;
+
+    let (head, time) = (recovered.journal.head(), recovered.journal.time());
+    let checkpoint = signer.sign(head, time)?;
+    let note = Bytes::from(checkpoint.note().to_bytes());
+    let failed = |error| PublishError::Io { what: "writing the checkpoint", error };
+    tiles.write_checkpoint(&note).map_err(failed)?;
+    let epoch = ledger.start_epoch(time)?;
+    let heads = Arc::new(Heads::new(head.size, Published { checkpoint, note, time }));
+
+    let limits = &config.limits;
+    let index = recover::open_index(dir, config.storage.index_cache.0, limits.index_tail_entries_max)?;
+    let index = Arc::new(index);
+    let marked = ledger.mark(MarkName::Index)?.map_or(TreeSize::ZERO, |mark| mark.head.size);
+    let index_known = marked.min(index.written().size).min(head.size);
+    let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
+    let log = Arc::new(Log {
+        dir: dir.to_owned(),
+        admission: identity.admission,
+        signer,
+        heads,
+        pool: Arc::new(Pool::new(pool_limits(&config))),
+        unpublished: Arc::new(Unpublished::new(TailLimits {
+            heads_max: UNPUBLISHED_HEADS_MAX,
+            entries_max: limits.unpublished_entries_max,
+        })),
+        tiles,
+        lookup: Arc::new(lookup),
+        ledger,
+        index,
+        epoch,
+        config,
+    });
+    let engine = engine(&log, recovered, index_known, lock, system);
+    Ok((log, engine))
+}
+
+fn pool_limits(config: &Config) -> PoolLimits {
+    PoolLimits {
+        entries_max: config.limits.pool_entries_max,
+        bytes_max: config.limits.pool_bytes_max.as_usize(),
+        batch_entries_max: BATCH_ENTRIES_MAX,
+        batch_bytes_max: BATCH_BYTES_MAX,
+    }
+}
+
+fn engine(log: &Arc<Log>, recovered: Recovered, index_known: TreeSize, lock: FileLock, system: &System) -> Engine {
+    let Recovered { journal, edge, auditor, applier, anchor, applied } = recovered;
+    let housekeeper = Housekeeper {
+        pool: Arc::clone(&log.pool),
+        heads: Arc::clone(&log.heads),
+        applied,
+        tiles: Arc::clone(&log.tiles),
+        ledger: Arc::clone(&log.ledger),
+        index: Arc::clone(&log.index),
+        preparer: journal.preparer(),
+        disk: Arc::clone(&system.disk),
+        clock: Arc::clone(&system.clock),
+        refresh: log.config.checkpoint.refresh.0,
+        storage: log.config.storage.clone(),
+        done: Done::default(),
+    };
+    let publisher = Publisher::new(
+        Arc::clone(&log.unpublished),
+        Arc::clone(&log.heads),
+        Arc::clone(&log.tiles),
+        anchor,
+    );
+    let sequencer = Sequencer::new(Parts {
+        pool: Arc::clone(&log.pool),
+        unpublished: Arc::clone(&log.unpublished),
+        heads: Arc::clone(&log.heads),
+        judge: Judge::new(Arc::clone(&log.lookup), edge.head().size),
+        clock: BatchClock::new(Arc::clone(&system.clock), journal.time()),
+        journal,
+        journal_bytes_max: log.config.storage.journal_max.0,
+        signer: Arc::clone(&log.signer),
+        applier,
+        index: Arc::clone(&log.index),
+        edge,
+        auditor,
+        probe: system.probe.clone(),
+    });
+    Engine { sequencer, publisher, housekeeper, index_known, lock }
+}
+
+impl Engine {
+    /// Gives the index what it may not have. Must be done before the sequencer takes its first batch.
+    ///
+    /// # Errors
+    /// [`RecoverError`] if a tile is missing, or the index fails.
+    pub fn fill_index(&self, log: &Log, progress: impl FnMut(TreeSize)) -> Result<(), RecoverError> {
+        recover::fill_index(&log.index, &log.tiles, self.index_known, self.sequencer.head(), progress)
+    }
+
+    /// Commits and publishes whatever waits, without waiting for more. For tests and tools.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the engine must not be used again.
+    pub fn step(&mut self) -> Result<(), EngineError> {
+        // The results say only whether there was work.
+        let _ = self.sequencer.step(Duration::ZERO)?;
+        let _ = self.publisher.step(Duration::ZERO)?;
+        Ok(())
+    }
+}
+
+/// Why an entry was not stored, or why it is not known whether it was.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The pool, or what came after it.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// It is not known whether the log holds the entry already.
+    #[error("the log cannot tell at the moment whether it holds this entry; nothing was stored, send it again later")]
+    Lookup(#[from] LookupError),
+}
+
+/// How a submission goes on after admission.
+#[derive(Debug)]
+pub enum Admitted {
+    /// Every entry is in the published tree already.
+    Known(Vec<Placed>),
+    /// The sequencer will answer.
+    Waiting(tokio::sync::oneshot::Receiver<Outcome>),
+}
+
+impl Log {
+    /// The checkpoint that the world sees.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.heads.published()
+    }
+
+    /// Admits entries: looks for each in the log, answers at once if all are published, and puts the submission
+    /// into the pool otherwise. Blocks for as long as the index takes to answer; never for a write.
+    ///
+    /// # Errors
+    /// [`AddError`]; nothing was stored then.
+    pub fn admit(&self, entries: Vec<Bytes>) -> Result<Admitted, AddError> {
+        // Read before the search, so that the sequencer searches whatever is committed after it.
+        let committed = self.heads.committed();
+        let published = self.published().head().size;
+        let mut known = Vec::new();
+        let mut pending = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let leaf = leaf_hash(&entry);
+            let found = self.lookup.find(&leaf, committed)?;
+            known.extend(found.filter(|index| index.get() < published.get()));
+            let absent_below = if found.is_some() { TreeSize::ZERO } else { committed };
+            pending.push(Pending { entry, leaf, absent_below });
+        }
+        if known.len() == pending.len() {
+            return Ok(Admitted::Known(known.into_iter().map(|index| Placed { index, duplicate: true }).collect()));
+        }
+        Ok(Admitted::Waiting(self.pool.submit(pending)?))
+    }
+
+    /// Adds entries and waits until the checkpoint that covers them is public.
+    ///
+    /// # Errors
+    /// [`AddError`]; after [`SubmitError::Unknown`] the same bytes may be sent again.
+    pub async fn add(&self, entries: Vec<Bytes>) -> Result<Vec<Placed>, AddError> {
+        match self.admit(entries)? {
+            Admitted::Known(placed) => Ok(placed),
+            Admitted::Waiting(answer) => Ok(answer.await.map_err(|_| SubmitError::Unknown)??),
+        }
+    }
+}

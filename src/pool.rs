@@ -1,0 +1,346 @@
+//! The bounded waiting room between admission and the sequencer.
+//!
+//! A *submission* is what one request brings: one entry or many, in order. It waits here until the
+//! sequencer takes it, whole, into one batch. The pool counts entries and bytes and refuses beyond its
+//! limits before anything is promised; the refusal is the caller's 503.
+//!
+//! Absent on purpose: duplicates, order across submissions and outcomes. Those are decided by
+//! [`crate::judge`], inside the sequencer. A ticket is answered by [`crate::publish`], never from here.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tlog::hash::Hash;
+use tlog::ids::{LeafIndex, TreeSize};
+use tokio::sync::oneshot;
+
+/// One entry on its way to the log.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The exact bytes that become the leaf.
+    pub entry: Bytes,
+    /// `tlog::hash::leaf_hash` of them, computed at admission.
+    pub leaf: Hash,
+    /// How far the index had been searched for this leaf at admission: it is absent below this size.
+    pub absent_below: TreeSize,
+}
+
+/// What happened to one entry of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The place in the tree, for ever.
+    pub index: LeafIndex,
+    /// True when the same bytes were in the log already.
+    pub duplicate: bool,
+}
+
+/// Why a submission was not carried out, or why its outcome is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The pool holds as much as it may; nothing was taken.
+    #[error("the log is taking in more than it can write; nothing was stored, send the same bytes again later")]
+    PoolFull,
+    /// Writing has been stopped for the reason given; nothing was taken.
+    #[error("the log is not taking entries: {0}; nothing was stored, reads go on")]
+    Closed(String),
+    /// Accepted, but the answer is lost: the entry may or may not be in the log.
+    #[error("the outcome is unknown; send the same bytes again, a second copy is never stored")]
+    Unknown,
+}
+
+impl SubmitError {
+    /// The metric label.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PoolFull => "pool_full",
+            Self::Closed(_) => "closed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The answer to a submission: one [`Placed`] an entry, in order.
+pub type Outcome = Result<Vec<Placed>, SubmitError>;
+
+/// A submission in the pool.
+#[derive(Debug)]
+pub struct Submission {
+    /// The entries, in the order in which they take their places.
+    pub entries: Vec<Pending>,
+    /// Where the answer goes; a receiver that has gone away is no error.
+    pub reply: oneshot::Sender<Outcome>,
+}
+
+impl Submission {
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|pending| pending.entry.len()).sum()
+    }
+}
+
+/// Who stops and restarts writing; each only lifts its own stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseBy {
+    /// The clock gives no time to sign with.
+    Clock,
+    /// The disk is below its floor of free space.
+    Space,
+    /// Housekeeping does not keep up.
+    Backlog,
+}
+
+/// How much may wait, and how much goes into one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// Entries that may wait.
+    pub entries_max: usize,
+    /// Bytes of entries that may wait.
+    pub bytes_max: usize,
+    /// Entries after which a batch takes no further submission.
+    pub batch_entries_max: usize,
+    /// Bytes after which a batch takes no further submission.
+    pub batch_bytes_max: usize,
+}
+
+/// What the sequencer finds when it comes for work.
+#[derive(Debug)]
+pub enum Work {
+    /// Submissions for one batch.
+    Batch(Vec<Submission>),
+    /// Nothing waits, but a fresh tree head was asked for.
+    Refresh,
+    /// The pool has been shut and is empty.
+    Ended,
+}
+
+/// The waiting room. Shared by the request handlers and the sequencer.
+#[derive(Debug)]
+pub struct Pool {
+    limits: PoolLimits,
+    /// Owned by whoever holds the lock; `entries` and `bytes` always equal the sums over `waiting`.
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: std::collections::VecDeque<Submission>,
+    entries: usize,
+    bytes: usize,
+    refresh: bool,
+    paused: [Option<String>; 3],
+    ended: bool,
+}
+
+impl Pool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new(limits: PoolLimits) -> Self {
+        Self { limits, state: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    /// Takes a submission in, or refuses it before anything was promised.
+    ///
+    /// # Errors
+    /// [`SubmitError::PoolFull`] beyond a limit, [`SubmitError::Closed`] while writing is stopped.
+    pub fn submit(&self, entries: Vec<Pending>) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission { entries, reply };
+        let (count, bytes) = (submission.entries.len(), submission.bytes());
+        let mut state = self.lock();
+        if let Some(reason) = state.paused.iter().flatten().next() {
+            return Err(SubmitError::Closed(reason.clone()));
+        }
+        if state.ended {
+            return Err(SubmitError::Closed("it is shutting down".to_owned()));
+        }
+        if state.entries + count > self.limits.entries_max || state.bytes + bytes > self.limits.bytes_max {
+            return Err(SubmitError::PoolFull);
+        }
+        state.entries += count;
+        state.bytes += bytes;
+        let first = state.waiting.is_empty();
+        state.waiting.push_back(submission);
+        drop(state);
+        if first {
+            self.arrived.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a fresh tree head even if no entry arrives.
+    pub fn request_refresh(&self) {
+        self.lock().refresh = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits for work, at most `patience`, and takes one batch of it in order of arrival.
+    /// `None` means that nothing came in that time.
+    #[must_use]
+    pub fn take(&self, patience: Duration) -> Option<Work> {
+        let state = self.lock();
+        let (mut state, _) = self
+            .arrived
+            .wait_timeout_while(state, patience, |state| {
+                state.waiting.is_empty() && !state.refresh && !state.ended
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if !state.waiting.is_empty() {
+            return Some(Work::Batch(self.next_batch(&mut state)));
+        }
+        if state.ended {
+            return Some(Work::Ended);
+        }
+        std::mem::take(&mut state.refresh).then_some(Work::Refresh)
+    }
+
+    fn next_batch(&self, state: &mut State) -> Vec<Submission> {
+        let (mut batch, mut entries, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(submission) = state.waiting.front() {
+            let (count, size) = (submission.entries.len(), submission.bytes());
+            let over = entries + count > self.limits.batch_entries_max
+                || bytes + size > self.limits.batch_bytes_max;
+            if over && !batch.is_empty() {
+                break;
+            }
+            entries += count;
+            bytes += size;
+            batch.extend(state.waiting.pop_front());
+        }
+        state.entries -= entries;
+        state.bytes -= bytes;
+        // A batch brings a fresh head with it.
+        state.refresh = false;
+        batch
+    }
+
+    /// Stops taking submissions, for the reason given; those that wait stay.
+    pub fn pause(&self, by: PauseBy, reason: &str) {
+        self.lock().paused[by as usize] = Some(reason.to_owned());
+    }
+
+    /// Lifts the stop of `by`.
+    pub fn resume(&self, by: PauseBy) {
+        self.lock().paused[by as usize] = None;
+    }
+
+    /// Why submissions are refused at the moment, if they are.
+    #[must_use]
+    pub fn paused(&self) -> Option<String> {
+        self.lock().paused.iter().flatten().next().cloned()
+    }
+
+    /// Whether `by` has stopped writing.
+    #[must_use]
+    pub fn is_paused_by(&self, by: PauseBy) -> bool {
+        self.lock().paused[by as usize].is_some()
+    }
+
+    /// Shuts the pool: what waits is still taken, nothing new comes in.
+    pub fn end(&self) {
+        self.lock().ended = true;
+        self.arrived.notify_all();
+    }
+
+    /// Entries and bytes that wait.
+    #[must_use]
+    pub fn depth(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.entries, state.bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A holder that panicked left counters that may not match; the process ends on any panic, so the
+        // value is only read on the way out.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tlog::hash::leaf_hash;
+
+    const LIMITS: PoolLimits =
+        PoolLimits { entries_max: 4, bytes_max: 100, batch_entries_max: 3, batch_bytes_max: 50 };
+
+    fn pending(entry: &'static [u8]) -> Pending {
+        Pending { entry: Bytes::from_static(entry), leaf: leaf_hash(entry), absent_below: TreeSize::ZERO }
+    }
+
+    fn sizes(work: Option<Work>) -> Vec<usize> {
+        match work {
+            Some(Work::Batch(batch)) => batch.iter().map(|submission| submission.entries.len()).collect(),
+            other => panic!("expected a batch, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn beyond_its_entries_the_pool_refuses_and_keeps_what_it_has() {
+        let pool = Pool::new(LIMITS);
+        let _kept = pool.submit(vec![pending(b"a"), pending(b"b"), pending(b"c")]).unwrap();
+        assert_eq!(pool.submit(vec![pending(b"d"), pending(b"e")]).unwrap_err(), SubmitError::PoolFull);
+        assert_eq!(pool.depth(), (3, 3));
+        pool.submit(vec![pending(b"d")]).unwrap();
+        assert_eq!(pool.depth(), (4, 4));
+    }
+
+    #[test]
+    fn beyond_its_bytes_the_pool_refuses() {
+        let pool = Pool::new(LIMITS);
+        pool.submit(vec![pending(&[7; 90])]).unwrap();
+        assert_eq!(pool.submit(vec![pending(&[8; 11])]).unwrap_err(), SubmitError::PoolFull);
+        pool.submit(vec![pending(&[8; 10])]).unwrap();
+    }
+
+    #[test]
+    fn a_batch_takes_submissions_in_order_up_to_its_limits_and_never_splits_one() {
+        let pool = Pool::new(LIMITS);
+        pool.submit(vec![pending(b"a"), pending(b"b")]).unwrap();
+        pool.submit(vec![pending(b"c"), pending(b"d")]).unwrap();
+        assert_eq!(sizes(pool.take(Duration::ZERO)), [2]);
+        assert_eq!(sizes(pool.take(Duration::ZERO)), [2]);
+        assert_eq!(pool.depth(), (0, 0));
+        assert!(pool.take(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_submission_larger_than_a_batch_goes_alone() {
+        let pool = Pool::new(LIMITS);
+        pool.submit(vec![pending(&[1; 60])]).unwrap();
+        pool.submit(vec![pending(b"a")]).unwrap();
+        assert_eq!(sizes(pool.take(Duration::ZERO)), [1]);
+        assert_eq!(sizes(pool.take(Duration::ZERO)), [1]);
+    }
+
+    #[test]
+    fn a_paused_pool_says_why_and_takes_again_after_resume() {
+        let pool = Pool::new(LIMITS);
+        pool.pause(PauseBy::Space, "the disk is nearly full");
+        pool.pause(PauseBy::Clock, "the clock is behind");
+        pool.resume(PauseBy::Clock);
+        let refused = pool.submit(vec![pending(b"a")]).unwrap_err();
+        assert!(refused.to_string().contains("the disk is nearly full"), "{refused}");
+        pool.resume(PauseBy::Space);
+        pool.submit(vec![pending(b"a")]).unwrap();
+    }
+
+    #[test]
+    fn an_ended_pool_gives_out_what_waits_and_then_says_ended() {
+        let pool = Pool::new(LIMITS);
+        pool.submit(vec![pending(b"a")]).unwrap();
+        pool.end();
+        assert!(matches!(pool.submit(vec![pending(b"b")]), Err(SubmitError::Closed(_))));
+        assert_eq!(sizes(pool.take(Duration::ZERO)), [1]);
+        assert!(matches!(pool.take(Duration::ZERO), Some(Work::Ended)));
+    }
+
+    #[test]
+    fn a_refresh_is_handed_out_once() {
+        let pool = Pool::new(LIMITS);
+        pool.request_refresh();
+        assert!(matches!(pool.take(Duration::ZERO), Some(Work::Refresh)));
+        assert!(pool.take(Duration::ZERO).is_none());
+    }
+}

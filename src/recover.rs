@@ -1,0 +1,324 @@
+//! From durable state to a log that may sign again, or to a refusal that says what to do.
+//!
+//! In order: replay the journal from the flushed watermark, through the sequencer's own [`Applier`]; compare the
+//! result with everything that remembers a head (published checkpoint, ledger, anchor); fill the index's memory
+//! from the tiles. Nothing is signed here that the journal does not hold.
+//!
+//! A head that somebody remembers and the log does not have means that the log has forgotten entries it promised,
+//! mostly because an old copy was put back. It never signs then.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tlog::bundle;
+use tlog::checkpoint::VerifiedCheckpoint;
+use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
+use tlog::ids::{TreeHead, TreeSize};
+use tlog::note::Note;
+use tlog::tile::{TILE_WIDTH, TilePath, tile_at};
+use tlog::verify_tiles::{TilesError, consistency_nodes, plan_tiles};
+
+use crate::applied::{Applied, Mark};
+use crate::audit::{AuditError, Auditor};
+use crate::integrate::{Edge, EdgeError};
+use crate::sequencer::{Applier, ApplyError};
+use crate::signer::LogSigner;
+use crate::store::anchor::{Anchor, AnchorError};
+use crate::store::disk::Disk;
+use crate::store::index::{Index, IndexError, IndexFollower};
+use crate::store::journal::{Commit, Journal, JournalError};
+use crate::store::ledger::{Ledger, LedgerError, MarkName};
+use crate::store::tiles::TileStore;
+
+/// Level 0 tiles read at a time when the index is filled.
+const REBUILD_TILES: u64 = 64;
+
+/// Why the log refuses to start.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The journal is damaged or unreadable.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The ledger is damaged or unreadable.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The anchor is damaged, in use, or another log's.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The index cannot be opened or fed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The stored tiles do not belong to the head.
+    #[error("the stored tree is damaged: {0}. Run `daybook fsck` on the directory, and restore what it names")]
+    Edge(#[from] EdgeError),
+    /// A tile could not be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A commit in the journal does not lead to the head it states.
+    #[error("journal record {seq} does not lead to the tree it states ({problem}); restore the journal")]
+    Commit {
+        /// The record.
+        seq: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The journal begins after the flushed tree ends.
+    #[error("the ledger says that {flushed} entries are flushed, and the journal begins at {first}: restore the ledger")]
+    Gap {
+        /// The flushed size.
+        flushed: TreeSize,
+        /// Where the oldest record begins.
+        first: TreeSize,
+    },
+    /// Somebody remembers a larger tree.
+    #[error(
+        "{witness} knows {size} entries, this directory holds {held}: it is an old copy, or has lost its newest \
+         entries. Signing now would fork the log. Put back the newest copy of the directory, or fetch entries {held} \
+         to {size} from a mirror"
+    )]
+    Forgotten {
+        /// Who remembers.
+        witness: String,
+        /// What it remembers.
+        size: TreeSize,
+        /// What is here.
+        held: TreeSize,
+    },
+    /// Somebody remembers another tree.
+    #[error("{witness} knows another tree of {size} entries than this directory holds; this is not the same log any more")]
+    Forked {
+        /// Who remembers.
+        witness: String,
+        /// The size.
+        size: TreeSize,
+    },
+    /// A tile needed for the comparison is missing or wrong.
+    #[error("the stored tree cannot be compared with what {witness} knows: {problem}. Run `daybook fsck` on the directory")]
+    Incomparable {
+        /// Who remembers.
+        witness: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The published checkpoint is not one of ours.
+    #[error("the checkpoint file is not signed by this log's key ({0}); restore the keys or the directory")]
+    Checkpoint(String),
+    /// A file cannot be read.
+    #[error("{file}: {1}", file = .0.display())]
+    Io(PathBuf, std::io::Error),
+}
+
+/// A log that may sign again.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The commit point, open.
+    pub journal: Journal,
+    /// The right edge, by the first path.
+    pub edge: Edge,
+    /// The right edge, by the second.
+    pub auditor: Auditor,
+    /// Has applied everything in the journal.
+    pub applier: Applier,
+    /// The anchor, if there is one.
+    pub anchor: Option<Anchor>,
+    /// The watermarks.
+    pub applied: Arc<Applied>,
+}
+
+/// Where a log's state lies.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The log's directory.
+    pub dir: &'a Path,
+    /// Its anchor.
+    pub anchor: Option<&'a Path>,
+    /// The file operations.
+    pub disk: &'a Arc<dyn Disk>,
+    /// Its ledger.
+    pub ledger: &'a Ledger,
+    /// Its tree.
+    pub tiles: &'a Arc<TileStore>,
+    /// Its keys.
+    pub signer: &'a LogSigner,
+}
+
+impl std::fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+/// Recovers the tree, and compares it with everything that remembers one.
+///
+/// # Errors
+/// [`RecoverError`]: the log must not sign.
+pub fn recover(sources: Sources<'_>) -> Result<Recovered, RecoverError> {
+    let flushed = sources.ledger.mark(MarkName::Flushed)?;
+    let flushed = flushed.unwrap_or(Mark { head: TreeHead::EMPTY, seq: 0 });
+    let mut replay = Replay::start(&sources, flushed)?;
+    let disk = Arc::clone(sources.disk);
+    let journal = Journal::open(&sources.dir.join("journal"), disk, |seq, commit| replay.step(seq, &commit))?;
+    let Replay { edge, auditor, applier, applied, .. } = replay;
+    let held = journal.head();
+    if edge.head() != held {
+        let problem = format!("it ends at {} entries, the tree at {}", held.size, edge.head().size);
+        return Err(RecoverError::Commit { seq: journal.seq(), problem });
+    }
+    let anchor = compare(&sources, held)?;
+    Ok(Recovered { journal, edge, auditor, applier, anchor, applied })
+}
+
+struct Replay {
+    edge: Edge,
+    auditor: Auditor,
+    applier: Applier,
+    applied: Arc<Applied>,
+    flushed: Mark,
+    started: bool,
+}
+
+impl Replay {
+    fn start(sources: &Sources<'_>, flushed: Mark) -> Result<Self, RecoverError> {
+        let edge = Edge::load(&flushed.head, |path| sources.tiles.read(path))?;
+        let rows = rows_of(&edge);
+        let auditor = Auditor::resume(&flushed.head, rows)
+            .map_err(|error| RecoverError::Commit { seq: flushed.seq, problem: error.to_string() })?;
+        let applied = Arc::new(Applied::new(flushed, flushed));
+        let applier = Applier::new(Arc::clone(sources.tiles), Arc::clone(&applied));
+        Ok(Self { edge, auditor, applier, applied, flushed, started: false })
+    }
+
+    /// Commits up to the flushed one are in the tiles; from there on each is applied again.
+    fn step(&mut self, seq: u64, commit: &Commit) -> Result<(), RecoverError> {
+        let flushed = self.flushed.head.size;
+        if !std::mem::replace(&mut self.started, true) && commit.first > flushed {
+            return Err(RecoverError::Gap { flushed, first: commit.first });
+        }
+        if seq <= self.flushed.seq {
+            return Ok(());
+        }
+        let bad = |problem: String| RecoverError::Commit { seq, problem };
+        if commit.first != self.edge.head().size {
+            return Err(bad(format!("it begins at {}, the tree ends at {}", commit.first, self.edge.head().size)));
+        }
+        let entries = bundle::split(&commit.entries).map_err(|error| bad(error.to_string()))?;
+        let objects = self.edge.integrate(entries.iter().map(|entry| (leaf_hash(entry), *entry)));
+        let check = self.auditor.check(&commit.entries, &objects, &commit.head);
+        check.map_err(|error: AuditError| bad(error.to_string()))?;
+        self.applier.apply(&objects, Mark { head: commit.head, seq })?;
+        Ok(())
+    }
+}
+
+fn rows_of(edge: &Edge) -> Vec<Vec<[u8; HASH_BYTES]>> {
+    edge.levels().iter().map(|row| row.iter().map(|hash| *hash.as_bytes()).collect()).collect()
+}
+
+/// Compares the recovered head with everything that remembers one.
+fn compare(sources: &Sources<'_>, held: TreeHead) -> Result<Option<Anchor>, RecoverError> {
+    let path = sources.tiles.folder().join("checkpoint");
+    let stored = sources.tiles.read_checkpoint().map_err(|error| RecoverError::Io(path, error))?;
+    // A power cut can leave the file empty: it is not synced, and it is written again from the journal.
+    if let Some(bytes) = stored.filter(|bytes| !bytes.is_empty()) {
+        let seen = Note::parse(&bytes).map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
+        let seen = VerifiedCheckpoint::verify(&seen, sources.signer.verifier_keys())
+            .map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
+        check_remembered(sources, "the published checkpoint", seen.head(), held)?;
+    }
+    if let Some(latest) = sources.ledger.latest()? {
+        check_remembered(sources, "the ledger", latest.head, held)?;
+    }
+    let Some(path) = sources.anchor else { return Ok(None) };
+    let (anchor, anchored) = Anchor::open(path, Arc::clone(sources.disk), sources.signer.origin())?;
+    check_remembered(sources, &format!("the anchor {}", path.display()), anchored.head, held)?;
+    Ok(Some(anchor))
+}
+
+fn check_remembered(
+    sources: &Sources<'_>,
+    witness: &str,
+    known: TreeHead,
+    held: TreeHead,
+) -> Result<(), RecoverError> {
+    let witness = || witness.to_owned();
+    if known.size > held.size {
+        return Err(RecoverError::Forgotten { witness: witness(), size: known.size, held: held.size });
+    }
+    let incomparable = |problem: String| RecoverError::Incomparable { witness: witness(), problem };
+    let nodes = consistency_nodes(known.size, held.size).map_err(|error| incomparable(error.to_string()))?;
+    let plan = plan_tiles(held, &nodes);
+    let mut fetched = Vec::new();
+    for tile in plan.tiles() {
+        let path = TilePath::Hashes(*tile);
+        let bytes = sources.tiles.read(&path).map_err(|error| incomparable(format!("{path}: {error}")))?;
+        fetched.push(bytes.ok_or_else(|| incomparable(format!("{path} is missing")))?);
+    }
+    let compared = plan.authenticate(&fetched).and_then(|tiles| tiles.consistency(known.size));
+    let (head, _) = compared.map_err(|error: TilesError| incomparable(error.to_string()))?;
+    if head == known { Ok(()) } else { Err(RecoverError::Forked { witness: witness(), size: known.size }) }
+}
+
+/// Opens the index. One that is damaged or condemned is removed and begun anew.
+///
+/// # Errors
+/// [`RecoverError`] if the folder cannot be removed or created.
+pub fn open_index(dir: &Path, cache_bytes: u64, tail_max: usize) -> Result<IndexFollower, RecoverError> {
+    let (folder, condemned) = (dir.join("index"), dir.join("index.condemned"));
+    let remove = || match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(RecoverError::Io(folder.clone(), error)),
+        _ => Ok(()),
+    };
+    if condemned.exists() {
+        tracing::warn!("the index is rebuilt, because it proposed a wrong place");
+        remove()?;
+        std::fs::remove_file(&condemned).map_err(|error| RecoverError::Io(condemned, error))?;
+    }
+    let index = match Index::open(&folder, cache_bytes) {
+        Ok(index) => index,
+        Err(error) => {
+            tracing::warn!(%error, "the index is damaged and is rebuilt from the tiles");
+            remove()?;
+            Index::open(&folder, cache_bytes).map_err(IndexError::from)?
+        }
+    };
+    Ok(IndexFollower::start(index, tail_max)?)
+}
+
+/// Pushes the leaves from `known` up to `head` into the index. `progress` is told the size reached.
+///
+/// # Errors
+/// [`RecoverError`] if a tile is missing, or the index fails.
+pub fn fill_index(
+    index: &IndexFollower,
+    tiles: &TileStore,
+    known: TreeSize,
+    head: TreeHead,
+    mut progress: impl FnMut(TreeSize),
+) -> Result<(), RecoverError> {
+    let mut at = known.get() / TILE_WIDTH * TILE_WIDTH;
+    while at < head.size.get() {
+        let mut leaves: Vec<(Hash, u64)> = Vec::new();
+        for _ in 0..REBUILD_TILES {
+            // The last tile is partial; asking for its place again would number its leaves anew.
+            let within = at < head.size.get();
+            let Some(tile) = tile_at(0, at / TILE_WIDTH, head.size).filter(|_| within) else { break };
+            let path = TilePath::Hashes(tile);
+            let bytes = tiles.read(&path).map_err(|error| EdgeError::Read(path, error))?;
+            let bytes = bytes.ok_or(EdgeError::Missing(path, head.size))?;
+            let hashes = bytes.as_chunks::<HASH_BYTES>().0;
+            leaves.extend((at..).zip(hashes).map(|(index, hash)| (Hash::from_bytes(*hash), index)));
+            at += u64::from(tile.width());
+        }
+        while !index.wait_for_room(std::time::Duration::from_secs(1)) {
+            if let Some(error) = index.failure() {
+                return Err(error.into());
+            }
+        }
+        let size = TreeSize::new(at).expect("within the tree");
+        // Only the last batch leads to a head that is known; until then the watermark must not move past it.
+        let reached = if size == head.size { head } else { TreeHead { size, root: Hash::EMPTY_ROOT } };
+        index.push(leaves.into(), reached)?;
+        progress(size);
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! One record of the journal: its bytes, and the check that it can be trusted.
+//!
+//! ```text
+//! at   bytes
+//!   0      8   "DBJRNL01": magic and format version
+//!   8      8   sequence number, u64 big-endian like all numbers here
+//!  16     32   digest of the record before, zero for the first
+//!  48      8   tree size after the batch
+//!  56     32   root after the batch
+//!  88      8   time of the batch, milliseconds since 1970
+//!  96      8   tree size before the batch
+//! 104      4   number of entries
+//! 108      4   length of the payload
+//! 112      n   payload: the entries, each behind its 16-bit length
+//! 112+n   32   SHA-256 over the journal's key and everything above
+//! ```
+//!
+//! followed by zeroes up to the next multiple of 4096, so that no later write touches a sector of this record.
+//! The key is random and stands in the segment header: an entry that imitates a record cannot pass for one.
+
+use sha2::{Digest, Sha256};
+use tlog::bundle;
+use tlog::hash::Hash;
+use tlog::ids::{TreeHead, TreeSize, UnixMillis};
+
+/// Records start at multiples of this.
+pub const ALIGN_BYTES: usize = 4096;
+/// The longest payload. A batch is bounded well below.
+pub const PAYLOAD_BYTES_MAX: usize = 48 << 20;
+pub(super) const MAGIC: &[u8; 8] = b"DBJRNL01";
+const HEADER_BYTES: usize = 112;
+const DIGEST_BYTES: usize = 32;
+
+/// What makes this journal's digests its own.
+pub(super) type Key = [u8; 32];
+
+fn keyed(key: &Key, bytes: &[u8]) -> Hash {
+    Hash::from_bytes(Sha256::new().chain_update(key).chain_update(bytes).finalize().into())
+}
+
+/// A committed batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The tree after it.
+    pub head: TreeHead,
+    /// Its clock reading.
+    pub time: UnixMillis,
+    /// The tree size before it.
+    pub first: TreeSize,
+    /// Its entries, each behind its 16-bit length.
+    pub entries: Vec<u8>,
+    /// How many they are.
+    pub count: u32,
+}
+
+/// A record that was read and checked by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) seq: u64,
+    pub(super) previous: Hash,
+    pub(super) digest: Hash,
+    pub(super) commit: Commit,
+}
+
+/// Appends the record's bytes, padded, to `out`, and returns its digest.
+pub(super) fn encode(out: &mut Vec<u8>, key: &Key, seq: u64, previous: &Hash, commit: &Commit) -> Hash {
+    let start = out.len();
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&seq.to_be_bytes());
+    out.extend_from_slice(previous.as_bytes());
+    out.extend_from_slice(&commit.head.size.get().to_be_bytes());
+    out.extend_from_slice(commit.head.root.as_bytes());
+    out.extend_from_slice(&commit.time.get().to_be_bytes());
+    out.extend_from_slice(&commit.first.get().to_be_bytes());
+    out.extend_from_slice(&commit.count.to_be_bytes());
+    let length = u32::try_from(commit.entries.len()).expect("a payload is bounded");
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&commit.entries);
+    let digest = keyed(key, &out[start..]);
+    out.extend_from_slice(digest.as_bytes());
+    out.resize(start + (out.len() - start).next_multiple_of(ALIGN_BYTES), 0);
+    digest
+}
+
+/// Bytes that a record with this payload takes, padding included.
+pub(super) fn padded_bytes(payload: usize) -> usize {
+    (HEADER_BYTES + payload + DIGEST_BYTES).next_multiple_of(ALIGN_BYTES)
+}
+
+/// Reads the record at the start of `bytes`. `None` for anything that is not whole and self-consistent.
+pub(super) fn decode(key: &Key, bytes: &[u8]) -> Option<Record> {
+    let header = bytes.first_chunk::<HEADER_BYTES>()?;
+    if header[..8] != MAGIC[..] {
+        return None;
+    }
+    let number = |at: usize| u64::from_be_bytes(header[at..at + 8].try_into().expect("eight bytes"));
+    let small = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
+    let hash = |at: usize| Hash::from_bytes(header[at..at + 32].try_into().expect("32 bytes"));
+    let length = small(108) as usize;
+    if length > PAYLOAD_BYTES_MAX {
+        return None;
+    }
+    let end = HEADER_BYTES + length;
+    let digest = bytes.get(end..end + DIGEST_BYTES)?;
+    if keyed(key, &bytes[..end]).as_bytes() != digest {
+        return None;
+    }
+    let head = TreeHead { size: TreeSize::new(number(48)).ok()?, root: hash(56) };
+    let first = TreeSize::new(number(96)).ok()?;
+    let entries = bytes[HEADER_BYTES..end].to_vec();
+    let commit = Commit { head, time: UnixMillis::new(number(88)), first, entries, count: small(104) };
+    let counted = bundle::split(&commit.entries).ok()?.len() as u64;
+    let grown = head.size.get().checked_sub(first.get())?;
+    if counted != u64::from(commit.count) || counted != grown {
+        return None;
+    }
+    let digest = Hash::from_bytes(digest.try_into().expect("32 bytes"));
+    Some(Record { seq: number(8), previous: hash(16), digest, commit })
+}

@@ -1,0 +1,122 @@
+//! The engine in process: appends, duplicates, restarts, and what is on disk after each.
+
+use std::time::Duration;
+
+use daybook::pool::Placed;
+use tests::check::check;
+use tests::{Bench, Running};
+use tlog::ids::LeafIndex;
+
+fn placed(index: u64, duplicate: bool) -> Placed {
+    Placed { index: LeafIndex::new(index).unwrap(), duplicate }
+}
+
+fn audit(bench: &Bench, running: &Running) -> tests::check::Audited {
+    check(&bench.dir().join("public"), running.log.signer.verifier_keys())
+}
+
+#[test]
+fn a_new_log_publishes_the_signed_empty_tree() {
+    let bench = Bench::new();
+    let running = bench.start().unwrap();
+    let audited = audit(&bench, &running);
+    assert_eq!(audited.checkpoint.head(), tlog::ids::TreeHead::EMPTY);
+}
+
+#[test]
+fn the_first_entry_is_entry_0_and_its_duplicate_is_the_same_entry() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    assert_eq!(running.add(&[b"first"]).unwrap().unwrap(), [placed(0, false)]);
+    assert_eq!(running.add(&[b"first"]).unwrap().unwrap(), [placed(0, true)]);
+    assert_eq!(running.add(&[b"second", b"first", b"second"]).unwrap().unwrap(), [placed(1, false), placed(0, true), placed(1, true)]);
+    assert_eq!(audit(&bench, &running).entries, [b"first".to_vec(), b"second".to_vec()]);
+}
+
+#[test]
+fn duplicates_are_found_across_restarts_and_after_the_index_is_lost() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    let entries: Vec<Vec<u8>> = (0..700).map(|i| format!("entry {i}").into_bytes()).collect();
+    for chunk in entries.chunks(97) {
+        let chunk: Vec<&[u8]> = chunk.iter().map(Vec::as_slice).collect();
+        running.add(&chunk).unwrap().unwrap();
+    }
+    running.engine.housekeeper.finish().unwrap();
+    drop(running);
+    for lost in [false, true] {
+        if lost {
+            std::fs::remove_dir_all(bench.dir().join("index")).unwrap();
+        }
+        let mut running = bench.start().unwrap();
+        for (index, entry) in (0..).zip(&entries) {
+            assert_eq!(running.add(&[entry]).unwrap().unwrap(), [placed(index, true)], "lost {lost}");
+        }
+        assert_eq!(audit(&bench, &running).entries.len(), 700);
+    }
+}
+
+#[test]
+fn every_size_at_which_tiles_fill_survives_a_crash_and_a_restart() {
+    let bench = Bench::new();
+    let mut total = 0_u64;
+    for (round, size) in [1_u64, 2, 255, 256, 257, 511, 513, 1024].into_iter().enumerate() {
+        let mut running = bench.start().unwrap();
+        let entries: Vec<Vec<u8>> = (total..size).map(|i| i.to_be_bytes().to_vec()).collect();
+        let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+        let answer = running.add(&entries).unwrap().unwrap();
+        assert_eq!(answer.last().unwrap().index.get(), size - 1);
+        total = size;
+        if round % 2 == 0 {
+            running.engine.housekeeper.step().unwrap();
+        }
+        let head = running.log.published().head();
+        drop(running);
+        let running = bench.start().unwrap();
+        assert_eq!(running.log.published().head(), head, "the same head is published again");
+        assert_eq!(audit(&bench, &running).entries.len() as u64, size);
+    }
+}
+
+#[test]
+fn recovery_signs_the_same_bytes_again() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    running.add(&[b"entry"]).unwrap().unwrap();
+    let before = running.log.published().note.clone();
+    drop(running);
+    std::fs::remove_file(bench.dir().join("public/checkpoint")).unwrap();
+    let running = bench.start().unwrap();
+    assert_eq!(running.log.published().note, before);
+}
+
+#[test]
+fn an_idle_log_signs_a_fresh_head_with_a_later_time() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    let first = running.log.published().time;
+    bench.clock.advance(Duration::from_secs(61));
+    running.engine.housekeeper.step().unwrap();
+    running.step().unwrap();
+    let second = running.log.published();
+    assert!(second.time.get() >= first.get() + 61_000);
+    assert_eq!(second.checkpoint.tree_head_time(), Some(second.time));
+}
+
+#[test]
+fn partial_tiles_are_kept_until_the_full_one_is_flushed_and_then_removed() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    let folder = bench.dir().join("public/tile/entries/000.p");
+    for i in 0..255_u64 {
+        running.add(&[&i.to_be_bytes()]).unwrap().unwrap();
+    }
+    running.engine.housekeeper.step().unwrap();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 255, "a checkpoint was made of every size");
+    running.add(&[b"the last one"]).unwrap().unwrap();
+    assert!(folder.exists());
+    running.engine.housekeeper.step().unwrap();
+    assert!(!folder.exists());
+    assert!(!bench.dir().join("public/tile/0/000.p").exists());
+    assert_eq!(audit(&bench, &running).entries.len(), 256);
+}
