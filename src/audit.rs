@@ -107,12 +107,20 @@ impl Auditor {
     ///
     /// # Errors
     /// [`AuditError`] names the first thing that differs; the auditor must not be used again.
-    pub fn check(&mut self, payload: &[u8], objects: &[Object], head: &TreeHead) -> Result<Sealed, AuditError> {
+    pub fn check(
+        &mut self,
+        payload: &[u8],
+        objects: &[Object],
+        head: &TreeHead,
+    ) -> Result<Sealed, AuditError> {
         // Digests first, checks after: a bit that flips in between is found by one or the other.
         let sealed = Sealed {
             head: *head,
             payload: sha256_independent(&[payload]),
-            objects: objects.iter().map(|object| (object.path, sha256_independent(&[&object.bytes]))).collect(),
+            objects: objects
+                .iter()
+                .map(|object| (object.path, sha256_independent(&[&object.bytes])))
+                .collect(),
         };
         let expected = head.size.get().checked_sub(self.size).ok_or(AuditError::Head { size: self.size })?;
         let mut filled = Filled::new();

@@ -46,7 +46,9 @@ pub enum IdentityError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The directory was written by a newer version.
-    #[error("this directory has format {found}, and this Daybook knows {FORMAT_VERSION}: install a newer Daybook")]
+    #[error(
+        "this directory has format {found}, and this Daybook knows {FORMAT_VERSION}: install a newer Daybook"
+    )]
     Newer {
         /// The version in the file.
         found: u32,
@@ -66,10 +68,9 @@ impl Identity {
         if identity.version > FORMAT_VERSION {
             return Err(IdentityError::Newer { found: identity.version });
         }
-        let origin = identity
-            .origin
-            .parse()
-            .map_err(|error: tlog::ids::IdError| IdentityError::Origin(identity.origin.clone(), error.to_string()))?;
+        let origin = identity.origin.parse().map_err(|error: tlog::ids::IdError| {
+            IdentityError::Origin(identity.origin.clone(), error.to_string())
+        })?;
         Ok((identity, origin))
     }
 }

@@ -139,7 +139,11 @@ impl Housekeeper {
         let published = self.heads.published();
         if self.done.recorded != Some(published.time.get()) {
             let note = published.note.to_vec();
-            self.ledger.record_published(&PublishedRow { head: published.head(), time: published.time, note })?;
+            self.ledger.record_published(&PublishedRow {
+                head: published.head(),
+                time: published.time,
+                note,
+            })?;
             self.done.recorded = Some(published.time.get());
         }
         let written = self.index.written();

@@ -36,7 +36,9 @@ pub enum EdgeError {
     #[error("{0} is damaged: {1}")]
     Damaged(TilePath, String),
     /// The tiles are well formed and do not add up to the head.
-    #[error("the right edge of the stored tiles hashes to {found}, but the head of size {size} says {expected}")]
+    #[error(
+        "the right edge of the stored tiles hashes to {found}, but the head of size {size} says {expected}"
+    )]
     Root {
         /// Size of the head.
         size: TreeSize,
@@ -292,13 +294,20 @@ mod tests {
                 let mut damaged = whole.to_vec();
                 damaged[at] ^= 1;
                 let read = |asked: &TilePath| {
-                    Ok(if *asked == path { Some(damaged.clone()) } else { stored.get(asked).map(|b| b.to_vec()) })
+                    Ok(if *asked == path {
+                        Some(damaged.clone())
+                    } else {
+                        stored.get(asked).map(|b| b.to_vec())
+                    })
                 };
                 Edge::load(&edge.head(), read).unwrap_err();
             }
-            let read =
-                |asked: &TilePath| Ok(if *asked == path { None } else { stored.get(asked).map(|b| b.to_vec()) });
-            assert!(matches!(Edge::load(&edge.head(), read), Err(EdgeError::Missing(missing, _)) if missing == path));
+            let read = |asked: &TilePath| {
+                Ok(if *asked == path { None } else { stored.get(asked).map(|b| b.to_vec()) })
+            };
+            assert!(
+                matches!(Edge::load(&edge.head(), read), Err(EdgeError::Missing(missing, _)) if missing == path)
+            );
         }
     }
 

@@ -60,7 +60,8 @@ pub fn create(dir: &Path, origin: &Origin, random: &dyn Random) -> Result<LogSig
 pub fn load(dir: &Path, origin: &Origin) -> Result<LogSigner, KeyError> {
     let name = || origin.as_str().parse().map_err(|error| KeyError::Name(origin.to_string(), error));
     let (path, other) = (dir.join(ED25519_FILE), dir.join(TREE_HEAD_FILE));
-    let ed25519 = Ed25519Signer::from_pkcs8_der(name()?, &read(&path)?).map_err(|e| KeyError::Key(path, e))?;
+    let ed25519 =
+        Ed25519Signer::from_pkcs8_der(name()?, &read(&path)?).map_err(|e| KeyError::Key(path, e))?;
     let tree_head =
         TreeHeadSigner::from_pkcs8_der(name()?, &read(&other)?).map_err(|e| KeyError::Key(other, e))?;
     Ok(LogSigner::new(origin.clone(), ed25519, tree_head))

@@ -155,7 +155,8 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
     let ledger = Arc::new(Ledger::open(&dir.join("ledger.sqlite"))?);
     let tiles = Arc::new(TileStore::new(dir.join("public"), Arc::clone(&system.disk)));
     let anchor = config.anchor.path.as_deref();
-    let sources = Sources { dir, anchor, disk: &system.disk, ledger: &ledger, tiles: &tiles, signer: &signer };
+    let sources =
+        Sources { dir, anchor, disk: &system.disk, ledger: &ledger, tiles: &tiles, signer: &signer };
     let recovered = recover::recover(sources)?;
 
     let (head, time) = (recovered.journal.head(), recovered.journal.time());
@@ -202,7 +203,13 @@ fn pool_limits(config: &Config) -> PoolLimits {
     }
 }
 
-fn engine(log: &Arc<Log>, recovered: Recovered, index_known: TreeSize, lock: FileLock, system: &System) -> Engine {
+fn engine(
+    log: &Arc<Log>,
+    recovered: Recovered,
+    index_known: TreeSize,
+    lock: FileLock,
+    system: &System,
+) -> Engine {
     let Recovered { journal, edge, auditor, applier, anchor, applied } = recovered;
     let housekeeper = Housekeeper {
         pool: Arc::clone(&log.pool),
@@ -218,12 +225,8 @@ fn engine(log: &Arc<Log>, recovered: Recovered, index_known: TreeSize, lock: Fil
         storage: log.config.storage.clone(),
         done: Done::default(),
     };
-    let publisher = Publisher::new(
-        Arc::clone(&log.unpublished),
-        Arc::clone(&log.heads),
-        Arc::clone(&log.tiles),
-        anchor,
-    );
+    let publisher =
+        Publisher::new(Arc::clone(&log.unpublished), Arc::clone(&log.heads), Arc::clone(&log.tiles), anchor);
     let sequencer = Sequencer::new(Parts {
         pool: Arc::clone(&log.pool),
         unpublished: Arc::clone(&log.unpublished),
@@ -270,7 +273,9 @@ pub enum AddError {
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// It is not known whether the log holds the entry already.
-    #[error("the log cannot tell at the moment whether it holds this entry; nothing was stored, send it again later")]
+    #[error(
+        "the log cannot tell at the moment whether it holds this entry; nothing was stored, send it again later"
+    )]
     Lookup(#[from] LookupError),
 }
 
@@ -309,7 +314,9 @@ impl Log {
             pending.push(Pending { entry, leaf, absent_below });
         }
         if known.len() == pending.len() {
-            return Ok(Admitted::Known(known.into_iter().map(|index| Placed { index, duplicate: true }).collect()));
+            return Ok(Admitted::Known(
+                known.into_iter().map(|index| Placed { index, duplicate: true }).collect(),
+            ));
         }
         Ok(Admitted::Waiting(self.pool.submit(pending)?))
     }

@@ -77,7 +77,8 @@ impl Lookup {
         leaf: &Hash,
         size: TreeSize,
     ) -> Result<Option<(LeafIndex, Vec<u8>)>, LookupError> {
-        let proposed = self.index.lookup(leaf, size).map_err(|error| LookupError::Index(error.to_string()))?;
+        let proposed =
+            self.index.lookup(leaf, size).map_err(|error| LookupError::Index(error.to_string()))?;
         let Some(index) = proposed else { return Ok(None) };
         let entry = self.entry(index, size)?;
         if leaf_hash(&entry) == *leaf {
@@ -99,8 +100,7 @@ impl Lookup {
         let path = bundle_of(index, size);
         let fail = |problem: String| LookupError::Store(path, problem);
         let (bytes, width) = self.read_bundle(path)?;
-        let entries =
-            bundle::entries(&bytes, width).map_err(|error| fail(format!("damaged ({error})")))?;
+        let entries = bundle::entries(&bytes, width).map_err(|error| fail(format!("damaged ({error})")))?;
         let at = (index.get() % TILE_WIDTH) as usize;
         entries.get(at).map(|entry| entry.to_vec()).ok_or_else(|| fail("too short".to_owned()))
     }

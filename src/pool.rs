@@ -39,7 +39,9 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The pool holds as much as it may; nothing was taken.
-    #[error("the log is taking in more than it can write; nothing was stored, send the same bytes again later")]
+    #[error(
+        "the log is taking in more than it can write; nothing was stored, send the same bytes again later"
+    )]
     PoolFull,
     /// Writing has been stopped for the reason given; nothing was taken.
     #[error("the log is not taking entries: {0}; nothing was stored, reads go on")]
@@ -199,8 +201,8 @@ impl Pool {
         let (mut batch, mut entries, mut bytes) = (Vec::new(), 0, 0);
         while let Some(submission) = state.waiting.front() {
             let (count, size) = (submission.entries.len(), submission.bytes());
-            let over = entries + count > self.limits.batch_entries_max
-                || bytes + size > self.limits.batch_bytes_max;
+            let over =
+                entries + count > self.limits.batch_entries_max || bytes + size > self.limits.batch_bytes_max;
             if over && !batch.is_empty() {
                 break;
             }

@@ -49,7 +49,9 @@ pub enum RecoverError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// The stored tiles do not belong to the head.
-    #[error("the stored tree is damaged: {0}. Run `daybook fsck` on the directory, and restore what it names")]
+    #[error(
+        "the stored tree is damaged: {0}. Run `daybook fsck` on the directory, and restore what it names"
+    )]
     Edge(#[from] EdgeError),
     /// A tile could not be written.
     #[error(transparent)]
@@ -63,7 +65,9 @@ pub enum RecoverError {
         problem: String,
     },
     /// The journal begins after the flushed tree ends.
-    #[error("the ledger says that {flushed} entries are flushed, and the journal begins at {first}: restore the ledger")]
+    #[error(
+        "the ledger says that {flushed} entries are flushed, and the journal begins at {first}: restore the ledger"
+    )]
     Gap {
         /// The flushed size.
         flushed: TreeSize,
@@ -85,7 +89,9 @@ pub enum RecoverError {
         held: TreeSize,
     },
     /// Somebody remembers another tree.
-    #[error("{witness} knows another tree of {size} entries than this directory holds; this is not the same log any more")]
+    #[error(
+        "{witness} knows another tree of {size} entries than this directory holds; this is not the same log any more"
+    )]
     Forked {
         /// Who remembers.
         witness: String,
@@ -93,7 +99,9 @@ pub enum RecoverError {
         size: TreeSize,
     },
     /// A tile needed for the comparison is missing or wrong.
-    #[error("the stored tree cannot be compared with what {witness} knows: {problem}. Run `daybook fsck` on the directory")]
+    #[error(
+        "the stored tree cannot be compared with what {witness} knows: {problem}. Run `daybook fsck` on the directory"
+    )]
     Incomparable {
         /// Who remembers.
         witness: String,
@@ -199,7 +207,11 @@ impl Replay {
         }
         let bad = |problem: String| RecoverError::Commit { seq, problem };
         if commit.first != self.edge.head().size {
-            return Err(bad(format!("it begins at {}, the tree ends at {}", commit.first, self.edge.head().size)));
+            return Err(bad(format!(
+                "it begins at {}, the tree ends at {}",
+                commit.first,
+                self.edge.head().size
+            )));
         }
         let entries = bundle::split(&commit.entries).map_err(|error| bad(error.to_string()))?;
         let objects = self.edge.integrate(entries.iter().map(|entry| (leaf_hash(entry), *entry)));
@@ -265,7 +277,9 @@ fn check_remembered(
 pub fn open_index(dir: &Path, cache_bytes: u64, tail_max: usize) -> Result<IndexFollower, RecoverError> {
     let (folder, condemned) = (dir.join("index"), dir.join("index.condemned"));
     let remove = || match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(RecoverError::Io(folder.clone(), error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(RecoverError::Io(folder.clone(), error))
+        }
         _ => Ok(()),
     };
     if condemned.exists() {

@@ -100,9 +100,12 @@ impl ByteSize {
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let units = [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+        let units =
+            [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
         let bytes = parse_scaled(&text, &units);
-        bytes.map(Self).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no size; write \"64MiB\"")))
+        bytes
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no size; write \"64MiB\"")))
     }
 }
 
@@ -158,7 +161,11 @@ mod tests {
 
     #[test]
     fn a_bad_value_says_what_to_write() {
-        for bad in ["size = \"1 parsec\"\nwait = \"1s\"", "size = \"1\"\nwait = \"s\"", "size = \"99999999999TiB\"\nwait = \"1s\""] {
+        for bad in [
+            "size = \"1 parsec\"\nwait = \"1s\"",
+            "size = \"1\"\nwait = \"s\"",
+            "size = \"99999999999TiB\"\nwait = \"1s\"",
+        ] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.contains("write \""), "{error}");
         }

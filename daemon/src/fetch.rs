@@ -119,12 +119,19 @@ impl Fetcher {
     ///
     /// # Errors
     /// As [`Fetcher::get`].
-    pub async fn get_with(&self, url: &str, headers: HeaderMap, bytes_max: usize) -> Result<Fetched, FetchError> {
+    pub async fn get_with(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        bytes_max: usize,
+    ) -> Result<Fetched, FetchError> {
         let mut wait = Duration::from_millis(200);
         for attempt in 1.. {
             let result = self.send(Method::GET, url, &headers, Bytes::new(), bytes_max).await;
             let again = match &result {
-                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => retry_after(answer).unwrap_or(wait),
+                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    retry_after(answer).unwrap_or(wait)
+                }
                 Err(FetchError::Network { .. }) => wait,
                 _ => return result,
             };
@@ -170,7 +177,10 @@ impl Fetcher {
         *request.uri_mut() = uri;
         let sent = request.headers_mut();
         sent.extend(headers.clone());
-        sent.insert(header::USER_AGENT, HeaderValue::from_static(concat!("daybook/", env!("CARGO_PKG_VERSION"))));
+        sent.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("daybook/", env!("CARGO_PKG_VERSION"))),
+        );
         sent.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| network(url, &error))?;

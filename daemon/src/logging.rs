@@ -19,7 +19,8 @@ pub enum Style {
 /// Sends log lines to standard error. A second call does nothing.
 pub fn start(style: Style) {
     let filter = || EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_target(false);
     // A subscriber that is set already stays; that is the caller's, and no error here.
     let _ = match style {
         Style::Human => builder.try_init(),

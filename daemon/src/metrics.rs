@@ -49,7 +49,8 @@ impl Metrics {
     /// As [`Metrics::counter`].
     #[must_use]
     pub fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
-        let counters = IntCounterVec::new(Opts::new(name, help), &[label]).expect("metric names are constants");
+        let counters =
+            IntCounterVec::new(Opts::new(name, help), &[label]).expect("metric names are constants");
         self.register(counters)
     }
 
@@ -122,7 +123,8 @@ impl AdminService {
             _ => match (self.readiness)() {
                 Ok(()) => text(b"ready\n".to_vec()),
                 Err(reason) => {
-                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", reason).into_response()
+                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", reason)
+                        .into_response()
                 }
             },
         }

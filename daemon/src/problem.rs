@@ -34,7 +34,12 @@ pub struct Problem {
 impl Problem {
     /// A problem of this status; `kind` ends its `type`, `title` names it, `detail` says what to do.
     #[must_use]
-    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { status, kind, title, detail: detail.into(), retry_after_seconds: None, allow: None }
     }
 
@@ -113,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_problem_carries_its_headers_and_is_not_cached() {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", "Try \"later\".").retry_after(3);
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", "Try \"later\".").retry_after(3);
         let response = problem.into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "3");
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
@@ -122,7 +128,8 @@ mod tests {
 
     #[test]
     fn retry_after_is_spread_between_once_and_twice_the_base() {
-        let drawn: std::collections::BTreeSet<_> = (0..500).map(|_| jittered_seconds(&SystemRandom, 10)).collect();
+        let drawn: std::collections::BTreeSet<_> =
+            (0..500).map(|_| jittered_seconds(&SystemRandom, 10)).collect();
         assert!(drawn.len() > 5 && drawn.iter().all(|seconds| (10..=20).contains(seconds)), "{drawn:?}");
     }
 }

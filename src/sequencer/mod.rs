@@ -30,7 +30,7 @@ use crate::heads::Heads;
 use crate::integrate::Edge;
 use crate::judge::{Judge, Verdict};
 use crate::lookup::LookupError;
-use crate::pool::{PauseBy, Pending, Placed, Pool, SubmitError, Submission, Work};
+use crate::pool::{PauseBy, Pending, Placed, Pool, Submission, SubmitError, Work};
 use crate::probe::{Point, Probe};
 use crate::publish::{Committed, Unpublished, Waiter};
 use crate::signer::{LogSigner, SignError};

@@ -87,7 +87,12 @@ impl Anchor {
     ///
     /// # Errors
     /// [`AnchorError::Exists`], or what the disk says.
-    pub fn create(path: &Path, disk: Arc<dyn Disk>, origin: &Origin, head: &AnchoredHead) -> Result<Self, AnchorError> {
+    pub fn create(
+        path: &Path,
+        disk: Arc<dyn Disk>,
+        origin: &Origin,
+        head: &AnchoredHead,
+    ) -> Result<Self, AnchorError> {
         if path.exists() {
             return Err(AnchorError::Exists(path.to_owned()));
         }
@@ -105,12 +110,17 @@ impl Anchor {
     ///
     /// # Errors
     /// [`AnchorError`].
-    pub fn open(path: &Path, disk: Arc<dyn Disk>, origin: &Origin) -> Result<(Self, AnchoredHead), AnchorError> {
+    pub fn open(
+        path: &Path,
+        disk: Arc<dyn Disk>,
+        origin: &Origin,
+    ) -> Result<(Self, AnchoredHead), AnchorError> {
         let mut anchor = Self::attach(path, disk, origin)?;
         let slots = [anchor.read(0)?, anchor.read(1)?];
         let newest = slots.iter().enumerate().filter_map(|(slot, found)| Some((slot, (*found)?)));
-        let (slot, (owner, head)) =
-            newest.max_by_key(|(_, (_, head))| head.seq).ok_or_else(|| AnchorError::Damaged(path.to_owned()))?;
+        let (slot, (owner, head)) = newest
+            .max_by_key(|(_, (_, head))| head.seq)
+            .ok_or_else(|| AnchorError::Damaged(path.to_owned()))?;
         if owner != anchor.origin {
             return Err(AnchorError::OtherLog(path.to_owned()));
         }
@@ -234,7 +244,10 @@ mod tests {
         let anchor = Anchor::create(&path, Arc::clone(&disk), &origin("a"), &head(1)).unwrap();
         assert!(matches!(Anchor::open(&path, Arc::clone(&disk), &origin("a")), Err(AnchorError::Lock(_))));
         drop(anchor);
-        assert!(matches!(Anchor::open(&path, Arc::clone(&disk), &origin("b")), Err(AnchorError::OtherLog(_))));
+        assert!(matches!(
+            Anchor::open(&path, Arc::clone(&disk), &origin("b")),
+            Err(AnchorError::OtherLog(_))
+        ));
         assert!(matches!(Anchor::create(&path, disk, &origin("a"), &head(1)), Err(AnchorError::Exists(_))));
     }
 }

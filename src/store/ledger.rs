@@ -202,7 +202,12 @@ impl Ledger {
             connection.execute(
                 "INSERT INTO mark (name, size, root, seq) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (name) DO UPDATE SET size = ?2, root = ?3, seq = ?4",
-                params![name.as_str(), signed(mark.head.size.get()), mark.head.root.as_bytes(), signed(mark.seq)],
+                params![
+                    name.as_str(),
+                    signed(mark.head.size.get()),
+                    mark.head.root.as_bytes(),
+                    signed(mark.seq)
+                ],
             )
         })?;
         Ok(())
@@ -214,8 +219,9 @@ impl Ledger {
     /// As above.
     pub fn mark(&self, name: MarkName) -> Result<Option<Mark>, LedgerError> {
         let row = self.run(|connection| {
-            let columns =
-                |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, i64>(2)?));
+            let columns = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, i64>(2)?))
+            };
             let query = "SELECT size, root, seq FROM mark WHERE name = ?1";
             connection.query_row(query, [name.as_str()], columns).optional()
         })?;
@@ -267,7 +273,11 @@ mod tests {
         assert_eq!(kept, [true, false, true, false, true]);
         assert_eq!(ledger.latest().unwrap(), Some(row(5, 62_000)));
         ledger.record_published(&row(4, 61_000)).unwrap();
-        assert_eq!(ledger.latest().unwrap(), Some(row(5, 62_000)), "an older checkpoint never replaces a newer one");
+        assert_eq!(
+            ledger.latest().unwrap(),
+            Some(row(5, 62_000)),
+            "an older checkpoint never replaces a newer one"
+        );
     }
 
     #[test]

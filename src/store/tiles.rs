@@ -109,8 +109,7 @@ impl TileStore {
     /// # Errors
     /// The first failure; what was written may be lost then.
     pub fn flush(&self, dirty: &Dirty) -> io::Result<()> {
-        let superseded =
-            |path: &&TilePath| !path.is_full() && dirty.paths.contains(&path.full());
+        let superseded = |path: &&TilePath| !path.is_full() && dirty.paths.contains(&path.full());
         let files: Vec<PathBuf> =
             dirty.paths.iter().filter(|path| !superseded(path)).map(|path| self.file(path)).collect();
         let mut folders = BTreeSet::new();
@@ -157,7 +156,9 @@ impl TileStore {
 fn found(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     match read {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

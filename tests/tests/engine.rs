@@ -29,7 +29,10 @@ fn the_first_entry_is_entry_0_and_its_duplicate_is_the_same_entry() {
     let mut running = bench.start().unwrap();
     assert_eq!(running.add(&[b"first"]).unwrap().unwrap(), [placed(0, false)]);
     assert_eq!(running.add(&[b"first"]).unwrap().unwrap(), [placed(0, true)]);
-    assert_eq!(running.add(&[b"second", b"first", b"second"]).unwrap().unwrap(), [placed(1, false), placed(0, true), placed(1, true)]);
+    assert_eq!(
+        running.add(&[b"second", b"first", b"second"]).unwrap().unwrap(),
+        [placed(1, false), placed(0, true), placed(1, true)]
+    );
     assert_eq!(audit(&bench, &running).entries, [b"first".to_vec(), b"second".to_vec()]);
 }
 

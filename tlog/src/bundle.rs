@@ -63,7 +63,11 @@ pub fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, BundleError> {
 pub fn entries(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, BundleError> {
     let entries = split(bytes)?;
     let expected = usize::from(width);
-    if entries.len() == expected { Ok(entries) } else { Err(BundleError::Count { expected, found: entries.len() }) }
+    if entries.len() == expected {
+        Ok(entries)
+    } else {
+        Err(BundleError::Count { expected, found: entries.len() })
+    }
 }
 
 #[cfg(test)]

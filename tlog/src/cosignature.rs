@@ -10,9 +10,7 @@
 //! An ML-DSA cosignature commits to the cosigner's name and covers subtrees; it does not cover extension lines.
 
 use crate::checkpoint::Checkpoint;
-use crate::crypto::{
-    self, ED25519_SIGNATURE_BYTES, ML_DSA_44_KEY_BYTES, ML_DSA_44_SIGNATURE_BYTES,
-};
+use crate::crypto::{self, ED25519_SIGNATURE_BYTES, ML_DSA_44_KEY_BYTES, ML_DSA_44_SIGNATURE_BYTES};
 use crate::hash::Hash;
 use crate::ids::{KeyName, Origin, SIZE_MAX};
 use crate::vkey::{KeyKind, VerifierKey};

@@ -23,7 +23,8 @@ pub const ML_DSA_44_SIGNATURE_BYTES: usize = 2420;
 /// Verifies Ed25519, strictly: canonical key and signature, no small-order points.
 #[must_use]
 pub fn verify_ed25519(key: &[u8; ED25519_KEY_BYTES], message: &[u8], signature: &[u8]) -> bool {
-    let (Ok(key), Ok(signature)) = (Ed25519Key::from_bytes(key), ed25519_dalek::Signature::from_slice(signature))
+    let (Ok(key), Ok(signature)) =
+        (Ed25519Key::from_bytes(key), ed25519_dalek::Signature::from_slice(signature))
     else {
         return false;
     };
@@ -34,9 +35,8 @@ pub fn verify_ed25519(key: &[u8; ED25519_KEY_BYTES], message: &[u8], signature: 
 #[must_use]
 pub fn is_ed25519_key(key: &[u8; ED25519_KEY_BYTES]) -> bool {
     // The point is encoded again because decoding accepts a coordinate that is not reduced.
-    Ed25519Key::from_bytes(key).is_ok_and(|parsed| {
-        !parsed.is_weak() && parsed.to_edwards().compress().as_bytes() == key
-    })
+    Ed25519Key::from_bytes(key)
+        .is_ok_and(|parsed| !parsed.is_weak() && parsed.to_edwards().compress().as_bytes() == key)
 }
 
 /// Whether the bytes are the canonical `SubjectPublicKeyInfo` DER of a P-256 key with an uncompressed point.
@@ -164,7 +164,10 @@ mod tests {
         for bit in (0..signature.len() * 8).step_by(997) {
             let mut bad = signature.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(!verify_ml_dsa_44(&key, b"message", &bad) && !portable::verify_ml_dsa_44(&key, b"message", &bad));
+            assert!(
+                !verify_ml_dsa_44(&key, b"message", &bad)
+                    && !portable::verify_ml_dsa_44(&key, b"message", &bad)
+            );
         }
     }
 

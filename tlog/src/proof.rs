@@ -213,7 +213,8 @@ pub fn check_subtree_consistency(
 ) -> Result<(), ProofError> {
     check_subtree(start, end, head.size)?;
     if start == end {
-        let empty = *root == Hash::EMPTY_ROOT && (head.size != TreeSize::ZERO || head.root == Hash::EMPTY_ROOT);
+        let empty =
+            *root == Hash::EMPTY_ROOT && (head.size != TreeSize::ZERO || head.root == Hash::EMPTY_ROOT);
         return match (proof.len(), empty) {
             (0, true) => Ok(()),
             (0, false) => Err(ProofError::Root),

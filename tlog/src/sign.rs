@@ -10,8 +10,8 @@
 use std::fmt;
 
 use ed25519_dalek::Signer as _;
-use ml_dsa::signature::Keypair as _;
 use ml_dsa::MlDsa44;
+use ml_dsa::signature::Keypair as _;
 use p256::pkcs8::EncodePublicKey as _;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use zeroize::Zeroizing;

@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn a_range_splits_into_complete_subtrees() {
         let nodes: Vec<_> = nodes_of(8..15).collect();
-        let expected = [Node { height: 2, index: 2 }, Node { height: 1, index: 6 }, Node { height: 0, index: 14 }];
+        let expected =
+            [Node { height: 2, index: 2 }, Node { height: 1, index: 6 }, Node { height: 0, index: 14 }];
         assert_eq!(nodes, expected);
         assert_eq!(nodes_of(4..4).count(), 0);
     }

@@ -158,7 +158,8 @@ impl AuthenticTiles {
     fn check_full_tiles(&self) -> Result<(), TilesError> {
         for (tile, hashes) in self.tiles.values().rev().filter(|(tile, _)| tile.is_full()) {
             let (parent, at) = tile.parent(self.head.size).ok_or(TilesError::NotPlanned)?;
-            let expected = self.hashes(parent).and_then(|above| above.get(at)).ok_or(TilesError::NotPlanned)?;
+            let expected =
+                self.hashes(parent).and_then(|above| above.get(at)).ok_or(TilesError::NotPlanned)?;
             if root_of(hashes) != *expected {
                 return Err(TilesError::NotInTree(TilePath::Hashes(*tile)));
             }

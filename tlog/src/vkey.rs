@@ -35,8 +35,13 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Ed25519, Self::EcdsaP256, Self::CosignatureEd25519, Self::TreeHeadP256, Self::CosignatureMlDsa44];
+    pub const ALL: [Self; 5] = [
+        Self::Ed25519,
+        Self::EcdsaP256,
+        Self::CosignatureEd25519,
+        Self::TreeHeadP256,
+        Self::CosignatureMlDsa44,
+    ];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -165,10 +170,15 @@ impl FromStr for VerifierKey {
         let kind = KeyKind::from_byte(*byte).ok_or_else(|| VkeyError::Kind(name.to_string(), *byte))?;
         let parsed = Self::new(name, kind, material.to_vec())?;
         let expected = format!("{:08x}", parsed.id);
-        if id.len() != expected.len() || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if id.len() != expected.len() || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Err(VkeyError::Format);
         }
-        if id == expected { Ok(parsed) } else { Err(VkeyError::Id(parsed.name.to_string(), id.to_owned(), expected)) }
+        if id == expected {
+            Ok(parsed)
+        } else {
+            Err(VkeyError::Id(parsed.name.to_string(), id.to_owned(), expected))
+        }
     }
 }
 
@@ -181,7 +191,10 @@ mod tests {
     #[test]
     fn the_example_of_the_specification_round_trips() {
         let key: VerifierKey = EXAMPLE.parse().unwrap();
-        assert_eq!((key.kind(), key.id(), key.name().as_str()), (KeyKind::Ed25519, 0x530d_903a, "example.com/foo"));
+        assert_eq!(
+            (key.kind(), key.id(), key.name().as_str()),
+            (KeyKind::Ed25519, 0x530d_903a, "example.com/foo")
+        );
         assert_eq!(key.to_string(), EXAMPLE);
     }
 

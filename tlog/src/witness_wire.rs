@@ -90,10 +90,12 @@ impl SignSubtree {
         const FIRST: WireError = WireError::FirstLine("subtree <start> <end>");
         let (head, checkpoint) = split(body)?;
         let mut lines = head.split('\n');
-        let range = lines.next().and_then(|line| line.strip_prefix("subtree ")?.split_once(' ')).ok_or(FIRST)?;
+        let range =
+            lines.next().and_then(|line| line.strip_prefix("subtree ")?.split_once(' ')).ok_or(FIRST)?;
         let number = |text: &str| text.parse::<TreeSize>().map(TreeSize::get).map_err(|_| FIRST);
         let (start, end) = (number(range.0)?, number(range.1)?);
-        let hash = lines.next().and_then(|line| Hash::from_base64(line).ok()).ok_or(WireError::ProofLine(0))?;
+        let hash =
+            lines.next().and_then(|line| Hash::from_base64(line).ok()).ok_or(WireError::ProofLine(0))?;
         Ok(Self { start, end, hash, proof: parse_proof(lines)?, checkpoint })
     }
 

@@ -128,9 +128,13 @@ fn a_known_key_that_fails_rejects_the_note_in_either_order() {
 fn checkpoints_have_one_form() {
     let text = checkpoint().to_text();
     assert_eq!(Checkpoint::parse(&text).unwrap(), checkpoint());
-    for (from, to) in
-        [("\n7\n", "\n07\n"), ("\n7\n", "\n+7\n"), ("\n7\n", "\n\n"), ("\n7\n", "\n-1\n"), ("log.example/1", "")]
-    {
+    for (from, to) in [
+        ("\n7\n", "\n07\n"),
+        ("\n7\n", "\n+7\n"),
+        ("\n7\n", "\n\n"),
+        ("\n7\n", "\n-1\n"),
+        ("log.example/1", ""),
+    ] {
         assert!(Checkpoint::parse(&text.replace(from, to)).is_err(), "{to:?}");
     }
     assert!(Checkpoint::parse(&text[..text.len() - 1]).is_err());
@@ -165,7 +169,11 @@ fn cosignatures_carry_their_time_and_cover_what_they_must() {
     let ed25519 = CosignerEd25519::from_seed(name("w.example/1"), &[4; 32]);
     let ml_dsa = CosignerMlDsa44::from_seed(name("w.example/1"), &[5; 32]);
     let text = checkpoint().to_text();
-    let lines = vec![log().sign(&text), ed25519.cosign(&text, 1_790_000_000), ml_dsa.cosign(&checkpoint(), 1_790_000_001)];
+    let lines = vec![
+        log().sign(&text),
+        ed25519.cosign(&text, 1_790_000_000),
+        ml_dsa.cosign(&checkpoint(), 1_790_000_001),
+    ];
     let keys = [log().verifier_key(), ed25519.verifier_key(), ml_dsa.verifier_key()];
     let verified = VerifiedCheckpoint::verify(&signed(lines.clone()), &keys).unwrap();
     let times: Vec<_> = verified.cosignatures().iter().map(|one| one.seconds).collect();
@@ -181,7 +189,10 @@ fn cosignatures_carry_their_time_and_cover_what_they_must() {
             let mut bad = line.signature().to_vec();
             bad[bit / 8] ^= 1 << (bit % 8);
             let bad = SignatureLine::new(line.name().clone(), line.id(), bad);
-            assert!(VerifiedCheckpoint::verify(&signed(vec![lines[0].clone(), bad]), &keys).is_err(), "bit {bit}");
+            assert!(
+                VerifiedCheckpoint::verify(&signed(vec![lines[0].clone(), bad]), &keys).is_err(),
+                "bit {bit}"
+            );
         }
     }
     // Cosignatures alone are no log's checkpoint.
@@ -191,7 +202,8 @@ fn cosignatures_carry_their_time_and_cover_what_they_must() {
 #[test]
 fn a_subtree_cosignature_has_no_time() {
     let ml_dsa = CosignerMlDsa44::from_seed(name("w.example/1"), &[5; 32]);
-    let subtree = Subtree { origin: "log.example/1".parse().unwrap(), start: 8, end: 13, hash: leaf_hash(b"s") };
+    let subtree =
+        Subtree { origin: "log.example/1".parse().unwrap(), start: 8, end: 13, hash: leaf_hash(b"s") };
     let line = ml_dsa.cosign_subtree(&subtree);
     assert_eq!(verify_subtree(&ml_dsa.verifier_key(), &subtree, line.signature()), Some(0));
     let other = Subtree { end: 12, ..subtree.clone() };
@@ -220,7 +232,10 @@ fn keys_survive_pkcs8_and_never_show_in_debug() {
     assert_eq!(again.verifier_key(), log().verifier_key());
     assert!(Ed25519Signer::from_pkcs8_der(name("x"), &signer.to_pkcs8_der()).is_err());
     assert!(TreeHeadSigner::from_pkcs8_der(name("x"), &[1; 40]).is_err());
-    assert_eq!(format!("{:?}", log()), format!("Ed25519Signer(Signer(log.example/1 {:08x}))", log().verifier_key().id()));
+    assert_eq!(
+        format!("{:?}", log()),
+        format!("Ed25519Signer(Signer(log.example/1 {:08x}))", log().verifier_key().id())
+    );
 }
 
 #[test]
@@ -230,9 +245,15 @@ fn p256_signatures_follow_rfc_6979() {
     let signer = EcdsaP256Signer::from_seed(name("a.example"), seed.as_bytes()).unwrap();
     let line = signer.sign("sample");
     let signature: String = line.signature().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(signature.contains("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"), "{signature}");
+    assert!(
+        signature.contains("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"),
+        "{signature}"
+    );
     // s = f7cb1c94... is the high one of the two; the low one is n - s.
-    assert!(signature.contains("0834e36ad29a83bf2bc9385e491d6099c8fdf9d1ed67aa7ea5f51f93782857a9"), "{signature}");
+    assert!(
+        signature.contains("0834e36ad29a83bf2bc9385e491d6099c8fdf9d1ed67aa7ea5f51f93782857a9"),
+        "{signature}"
+    );
 }
 
 #[test]
@@ -255,7 +276,8 @@ fn receipt() -> (TlogProof, Policy, Hash) {
     let head = TreeHead { size: size(2), root: node_hash(&sibling, &leaf) };
     let text = Checkpoint::new("log.example/1".parse().unwrap(), head).to_text();
     let checkpoint = Note::new(text.clone(), vec![log().sign(&text)]).unwrap();
-    let proof = TlogProof { extra: None, index: LeafIndex::new(1).unwrap(), proof: vec![sibling], checkpoint };
+    let proof =
+        TlogProof { extra: None, index: LeafIndex::new(1).unwrap(), proof: vec![sibling], checkpoint };
     (proof, Policy::of_log(log().verifier_key(), None), leaf)
 }
 
@@ -298,12 +320,24 @@ fn receipts_have_one_form() {
 #[test]
 fn wire_bodies_have_one_form() {
     let (proof, _, _) = receipt();
-    let add = AddCheckpoint { old: size(1), proof: proof.proof.clone(), checkpoint: proof.checkpoint.clone() };
+    let add =
+        AddCheckpoint { old: size(1), proof: proof.proof.clone(), checkpoint: proof.checkpoint.clone() };
     assert_eq!(AddCheckpoint::parse(&add.to_bytes()).unwrap(), add);
-    let sign = SignSubtree { start: 0, end: 1, hash: Hash::EMPTY_ROOT, proof: vec![], checkpoint: proof.checkpoint };
+    let sign =
+        SignSubtree { start: 0, end: 1, hash: Hash::EMPTY_ROOT, proof: vec![], checkpoint: proof.checkpoint };
     assert_eq!(SignSubtree::parse(&sign.to_bytes()).unwrap(), sign);
     let text = String::from_utf8(add.to_bytes()).unwrap();
-    for first in ["old 01", "old +1", "old 1 x", "old 1 ", "old  1", "old 9223372036854775808", "old", "Old 1", "old 1\r"] {
+    for first in [
+        "old 01",
+        "old +1",
+        "old 1 x",
+        "old 1 ",
+        "old  1",
+        "old 9223372036854775808",
+        "old",
+        "Old 1",
+        "old 1\r",
+    ] {
         assert!(AddCheckpoint::parse(text.replacen("old 1", first, 1).as_bytes()).is_err(), "{first:?}");
     }
     let long = AddCheckpoint { proof: vec![Hash::EMPTY_ROOT; 64], ..add.clone() };

@@ -41,10 +41,16 @@ fn note(witnesses: &[u8]) -> Note {
 
 #[test]
 fn the_two_level_example_of_the_specification_is_evaluated_as_described() {
-    let policy = parse("group X 2 W1 W2 W3\n\tgroup  Y any W4 W5 W6 \ngroup X-and-Y all X Y\nquorum X-and-Y\n").unwrap();
+    let policy =
+        parse("group X 2 W1 W2 W3\n\tgroup  Y any W4 W5 W6 \ngroup X-and-Y all X Y\nquorum X-and-Y\n")
+            .unwrap();
     for (witnesses, met) in [
-        (&[1, 2, 4][..], true), (&[2, 3, 6], true), (&[1, 2, 3, 4, 5, 6], true), (&[1, 4, 5, 6], false),
-        (&[1, 2, 3], false), (&[], false),
+        (&[1, 2, 4][..], true),
+        (&[2, 3, 6], true),
+        (&[1, 2, 3, 4, 5, 6], true),
+        (&[1, 4, 5, 6], false),
+        (&[1, 2, 3], false),
+        (&[], false),
     ] {
         assert_eq!(policy.verify(&note(witnesses)).is_ok(), met, "{witnesses:?}");
     }
@@ -89,7 +95,10 @@ fn comments_whitespace_urls_and_opaque_octets_are_allowed() {
     let policy = Policy::parse(&bytes).unwrap();
     assert_eq!(policy.groups()[0].name, b"\xe2\x84\xaa");
     let with_url = format!("log {} https://log.example/\nquorum none\n", log().verifier_key());
-    assert_eq!(Policy::parse(with_url.as_bytes()).unwrap().logs()[0].url.as_deref(), Some(&b"https://log.example/"[..]));
+    assert_eq!(
+        Policy::parse(with_url.as_bytes()).unwrap().logs()[0].url.as_deref(),
+        Some(&b"https://log.example/"[..])
+    );
 }
 
 #[test]
@@ -134,7 +143,10 @@ fn thirty_two_of_each_are_accepted() {
     let mut text = String::new();
     for number in 0..32_u8 {
         let log = Ed25519Signer::from_seed(name(&format!("l{number}")), &[number; 32]).verifier_key();
-        text.push_str(&format!("log {log}\nwitness W{number} {}\ngroup g{number} any W{number}\n", witness(number).verifier_key()));
+        text.push_str(&format!(
+            "log {log}\nwitness W{number} {}\ngroup g{number} any W{number}\n",
+            witness(number).verifier_key()
+        ));
     }
     text.push_str("quorum g31\n");
     let policy = Policy::parse(text.as_bytes()).unwrap();
@@ -143,7 +155,8 @@ fn thirty_two_of_each_are_accepted() {
 
 #[test]
 fn the_lint_knows_when_a_split_view_is_not_excluded() {
-    let low = |rest: &str| parse(rest).unwrap().lint().iter().any(|w| matches!(w, Warning::LowThreshold { .. }));
+    let low =
+        |rest: &str| parse(rest).unwrap().lint().iter().any(|w| matches!(w, Warning::LowThreshold { .. }));
     assert!(low("group g 2 W1 W2 W3\nquorum g\n"), "2 of 3 needs 3");
     assert!(!low("group g 3 W1 W2 W3\nquorum g\n"));
     assert!(!low("group g 3 W1 W2 W3 W4\nquorum g\n"), "3 of 4 is enough");
@@ -159,7 +172,10 @@ fn the_lint_takes_two_keys_of_one_operator_for_one() {
     let second = CosignerMlDsa44::from_seed(name("w1.example"), &[7; 32]).verifier_key();
     let with = |rest: &str| parse(&format!("witness W1b {second}\n{rest}")).unwrap().lint();
     let one = with("group one any W1 W1b\ngroup g 3 one W2 W3 W4\nquorum g\n");
-    assert!(!one.iter().any(|w| matches!(w, Warning::SameOperator(..) | Warning::LowThreshold { .. })), "{one:?}");
+    assert!(
+        !one.iter().any(|w| matches!(w, Warning::SameOperator(..) | Warning::LowThreshold { .. })),
+        "{one:?}"
+    );
     let two = with("group g 3 W1 W1b W2 W3\nquorum g\n");
     assert!(two.contains(&Warning::SameOperator("W1".to_owned(), "W1b".to_owned())), "{two:?}");
 }

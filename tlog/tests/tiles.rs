@@ -40,13 +40,42 @@ fn canonical_paths_round_trip() {
 #[test]
 fn any_other_spelling_of_a_path_is_refused() {
     for text in [
-        "tile/0/0", "tile/0/00", "tile/0/0000", "tile/00/000", "tile/64/000", "tile/-1/000", "tile/+1/000",
-        "tile/0/x000/000", "tile/0/001/000", "tile/0/x001", "tile/0/X001/000", "tile/0/x1/000", "tile/0/x001//000",
-        "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/+1", "tile/0/000.p/", "tile/0/000.p",
-        "tile/0/000.p/1.p/1", "tile/0/000/", "/tile/0/000", "tile/0/000 ", "tile/entries/", "tile/entries/0",
-        "tile/Entries/000", "tile/data/000", "tile/0", "tile//000", "", "tile/0/\u{0661}00",
-        "tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile/0/x036/x028/x797/x018/x963/968",
-        "tile/0/000.P/1", "tile/0/../000", "tile/0/000.p/1/",
+        "tile/0/0",
+        "tile/0/00",
+        "tile/0/0000",
+        "tile/00/000",
+        "tile/64/000",
+        "tile/-1/000",
+        "tile/+1/000",
+        "tile/0/x000/000",
+        "tile/0/001/000",
+        "tile/0/x001",
+        "tile/0/X001/000",
+        "tile/0/x1/000",
+        "tile/0/x001//000",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/01",
+        "tile/0/000.p/+1",
+        "tile/0/000.p/",
+        "tile/0/000.p",
+        "tile/0/000.p/1.p/1",
+        "tile/0/000/",
+        "/tile/0/000",
+        "tile/0/000 ",
+        "tile/entries/",
+        "tile/entries/0",
+        "tile/Entries/000",
+        "tile/data/000",
+        "tile/0",
+        "tile//000",
+        "",
+        "tile/0/\u{0661}00",
+        "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+        "tile/0/x036/x028/x797/x018/x963/968",
+        "tile/0/000.P/1",
+        "tile/0/../000",
+        "tile/0/000.p/1/",
     ] {
         assert!(path(text).is_err(), "{text:?}");
     }
@@ -142,7 +171,10 @@ fn corrupt_each_tile(tree: &Tree, leaf: u64, every: usize) {
         assert!(matches!(plan.clone().authenticate(&short), Err(TilesError::Length(..))));
         let mut missing = good.clone();
         missing.remove(which);
-        assert!(matches!(plan.clone().authenticate(&missing), Err(TilesError::Count { .. })), "absence is failure");
+        assert!(
+            matches!(plan.clone().authenticate(&missing), Err(TilesError::Count { .. })),
+            "absence is failure"
+        );
     }
 }
 
@@ -158,7 +190,9 @@ fn every_fetched_tile_is_authenticated_for_every_size_to_2000() {
 
 #[test]
 fn every_hash_of_every_fetched_tile_is_authenticated_in_the_known_bad_cases() {
-    for (n, leaf) in [(1000, 3), (70_000, 5), (256, 0), (512, 300), (65_536, 65_535), (65_537, 65_536), (131_072, 1)] {
+    for (n, leaf) in
+        [(1000, 3), (70_000, 5), (256, 0), (512, 300), (65_536, 65_535), (65_537, 65_536), (131_072, 1)]
+    {
         corrupt_each_tile(&Tree::new(n), leaf, 1);
     }
 }
@@ -235,7 +269,8 @@ fn widths_follow_the_size_for_every_size_to_2000() {
     for n in 0..2000_u64 {
         for level in 0..3_u32 {
             let expected = (n >> (8 * level)) % 256;
-            let partial = partial_tiles(size(n)).find(|tile| u32::from(tile.level()) == level && !tile.is_full());
+            let partial =
+                partial_tiles(size(n)).find(|tile| u32::from(tile.level()) == level && !tile.is_full());
             assert_eq!(partial.map_or(0, |tile| u64::from(tile.width())), expected);
             widths.insert((level, expected), n);
         }

@@ -47,7 +47,13 @@ mod rfc6962 {
 
     pub(super) fn subproof(m: usize, d: &[Hash], b: bool) -> Vec<Hash> {
         match d.len() {
-            n if m == n => if b { vec![] } else { vec![mth(d)] },
+            n if m == n => {
+                if b {
+                    vec![]
+                } else {
+                    vec![mth(d)]
+                }
+            }
             n if m <= k(n) => [subproof(m, &d[..k(n)], b), vec![mth(&d[k(n)..])]].concat(),
             n => [subproof(m - k(n), &d[k(n)..], false), vec![mth(&d[..k(n)])]].concat(),
         }
@@ -56,7 +62,13 @@ mod rfc6962 {
     /// `SUB` of draft-ietf-plants-merkle-tree-certs.
     pub(super) fn sub(s: usize, e: usize, d: &[Hash], b: bool) -> Vec<Hash> {
         match d.len() {
-            n if s == 0 && e == n => if b { vec![] } else { vec![mth(d)] },
+            n if s == 0 && e == n => {
+                if b {
+                    vec![]
+                } else {
+                    vec![mth(d)]
+                }
+            }
             n if e <= k(n) => [sub(s, e, &d[..k(n)], b), vec![mth(&d[k(n)..])]].concat(),
             n if k(n) <= s => [sub(s - k(n), e - k(n), &d[k(n)..], b), vec![mth(&d[..k(n)])]].concat(),
             n => [sub(0, e - k(n), &d[k(n)..], false), vec![mth(&d[..k(n)])]].concat(),
@@ -294,7 +306,10 @@ impl Vector {
     }
 
     fn proof(&self) -> Result<Vec<Hash>, ProofError> {
-        self.1.iter().map(|text| Hash::from_base64(text).map_err(|_| ProofError::Length(self.1.len()))).collect()
+        self.1
+            .iter()
+            .map(|text| Hash::from_base64(text).map_err(|_| ProofError::Length(self.1.len())))
+            .collect()
     }
 }
 

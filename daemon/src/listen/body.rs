@@ -35,7 +35,10 @@ pub enum BodyError {
 ///
 /// # Errors
 /// [`BodyError`]; a body that declares too great a length is refused before a byte of it is read.
-pub async fn read_body<B: Body<Data = Bytes> + Unpin>(mut body: B, limits: BodyLimits) -> Result<Bytes, BodyError> {
+pub async fn read_body<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    limits: BodyLimits,
+) -> Result<Bytes, BodyError> {
     let declared = body.size_hint().lower();
     if declared > limits.bytes_max as u64 {
         return Err(BodyError::TooLarge(limits.bytes_max));
@@ -71,7 +74,10 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
 }
 
 /// The next piece of data; trailers are skipped.
-async fn next<B: Body<Data = Bytes> + Unpin>(body: &mut B, limits: BodyLimits) -> Result<Option<Bytes>, BodyError> {
+async fn next<B: Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    limits: BodyLimits,
+) -> Result<Option<Bytes>, BodyError> {
     loop {
         let frame = tokio::time::timeout(limits.idle, body.frame()).await.map_err(|_| BodyError::TooSlow)?;
         match frame {

@@ -46,12 +46,14 @@ impl Watch {
     /// Returns when nothing has moved for `idle`, or when the peer reads more slowly than it must.
     pub(super) async fn too_slow(&self, idle: Duration) {
         let interval = idle / LOOKS;
-        let mut seen = (self.counters.read.load(Ordering::Relaxed), self.counters.written.load(Ordering::Relaxed));
+        let mut seen =
+            (self.counters.read.load(Ordering::Relaxed), self.counters.written.load(Ordering::Relaxed));
         let mut still = 0;
         loop {
             self.counters.blocked.store(false, Ordering::Relaxed);
             tokio::time::sleep(interval).await;
-            let now = (self.counters.read.load(Ordering::Relaxed), self.counters.written.load(Ordering::Relaxed));
+            let now =
+                (self.counters.read.load(Ordering::Relaxed), self.counters.written.load(Ordering::Relaxed));
             still = if now == seen { still + 1 } else { 0 };
             let least = RATE_BYTES_PER_SECOND_MIN.saturating_mul(interval.as_secs());
             let crawling = self.counters.blocked.load(Ordering::Relaxed) && now.1 - seen.1 < least;
@@ -64,7 +66,11 @@ impl Watch {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.counters.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
@@ -85,7 +91,11 @@ impl<I> Watched<I> {
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note(&result);
         result

@@ -71,7 +71,12 @@ impl FaultDisk {
         std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn run<T>(&self, name: &'static str, done: impl FnOnce() -> io::Result<T>, torn: impl FnOnce()) -> io::Result<T> {
+    fn run<T>(
+        &self,
+        name: &'static str,
+        done: impl FnOnce() -> io::Result<T>,
+        torn: impl FnOnce(),
+    ) -> io::Result<T> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(name);
         let number = self.count.fetch_add(1, Ordering::SeqCst);
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,7 +21,9 @@ const WRITE_LEAVES_MAX: usize = 8192;
 
 /// Why the index does not serve.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}; stop the log, remove its folder `index`, and start it again: the index is rebuilt from the tiles")]
+#[error(
+    "{0}; stop the log, remove its folder `index`, and start it again: the index is rebuilt from the tiles"
+)]
 pub struct IndexError(String);
 
 impl From<fjall::Error> for IndexError {
@@ -67,8 +69,12 @@ impl IndexFollower {
     /// If the watermark cannot be read.
     pub fn start(index: Index, leaves_max: usize) -> Result<Self, IndexError> {
         let queue = Queue { written: Some(index.watermark()?), ..Queue::default() };
-        let shared =
-            Arc::new(Shared { index, tail: RwLock::default(), queue: Mutex::new(queue), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            index,
+            tail: RwLock::default(),
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+        });
         let writer = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name("index".to_owned()).spawn(move || shared.write_loop())

@@ -12,7 +12,7 @@ pub use follower::{IndexError, IndexFollower};
 
 use std::path::Path;
 
-use fjall::config::{FilterPolicy, FilterPolicyEntry, BloomConstructionPolicy};
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tlog::hash::Hash;
 use tlog::ids::{TreeHead, TreeSize};

@@ -142,7 +142,8 @@ impl Journal {
         let preparer = Preparer::new(dir.to_owned(), Arc::clone(&disk), segment_bytes, key, 1);
         let (number, file) = preparer.take()?;
         let place = Place { at: ALIGN_BYTES as u64, length: 0 };
-        let last = Last { seq: 0, digest: Hash::from_bytes([0; 32]), head: first.head, time: first.time, place };
+        let last =
+            Last { seq: 0, digest: Hash::from_bytes([0; 32]), head: first.head, time: first.time, place };
         let live = VecDeque::from([Live { number, end: first.head.size }]);
         let mut journal = Self {
             dir: dir.to_owned(),
@@ -195,7 +196,8 @@ impl Journal {
         }
         self.dead = true;
         let length = padded_bytes(commit.entries.len());
-        if commit.entries.len() > PAYLOAD_BYTES_MAX || length as u64 > self.segment_bytes - ALIGN_BYTES as u64 {
+        if commit.entries.len() > PAYLOAD_BYTES_MAX || length as u64 > self.segment_bytes - ALIGN_BYTES as u64
+        {
             return Err(JournalError::TooLong(commit.entries.len()));
         }
         if self.at + length as u64 > self.segment_bytes {
@@ -386,7 +388,8 @@ impl Walk {
         let io = |what| move |error| JournalError::Io { what, error };
         disk.write_at(&file, last.place.at, &buffer).map_err(io("rewriting the last commit"))?;
         disk.sync_data(&file).map_err(io("syncing the last commit"))?;
-        let preparer = Preparer::new(dir.to_owned(), Arc::clone(&disk), self.segment_bytes, self.key, number + 1);
+        let preparer =
+            Preparer::new(dir.to_owned(), Arc::clone(&disk), self.segment_bytes, self.key, number + 1);
         Ok(Journal {
             dir: dir.to_owned(),
             disk,
@@ -405,7 +408,8 @@ impl Walk {
 
 fn load(dir: &Path, number: u64) -> Result<(Vec<u8>, u64, Key), JournalError> {
     let path = path_of(dir, number);
-    let bytes = std::fs::read(&path).map_err(|error| JournalError::Io { what: "reading a segment", error })?;
+    let bytes =
+        std::fs::read(&path).map_err(|error| JournalError::Io { what: "reading a segment", error })?;
     let (stored, length, key) = decode_header(&bytes, &path)?;
     if stored != number || length != bytes.len() as u64 {
         return Err(JournalError::Damaged { path, at: 0 });

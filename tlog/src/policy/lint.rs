@@ -32,7 +32,9 @@ pub enum Warning {
         enough: usize,
     },
     /// One operator counts more than once.
-    #[error("witnesses {0:?} and {1:?} have keys of one name, so probably one operator; put them under one `any` group")]
+    #[error(
+        "witnesses {0:?} and {1:?} have keys of one name, so probably one operator; put them under one `any` group"
+    )]
     SameOperator(String, String),
     /// A log witnesses itself.
     #[error("witness {0:?} has the public key of a log")]
