@@ -35,7 +35,7 @@ impl Published {
 /// Both heads.
 #[derive(Debug)]
 pub struct Heads {
-    /// Written by the sequencer alone, after the journal's sync; only ever grows.
+    /// Written by the sequencer alone, once the batch is durable, applied and indexed; only ever grows.
     committed: AtomicU64,
     /// Written by the publisher alone; its size only ever grows.
     published: RwLock<Arc<Published>>,
@@ -48,7 +48,7 @@ impl Heads {
         Self { committed: AtomicU64::new(committed.get()), published: RwLock::new(Arc::new(published)) }
     }
 
-    /// Entries that are durable, published or not.
+    /// Entries that are durable and can be found and read, published or not.
     #[must_use]
     pub fn committed(&self) -> TreeSize {
         TreeSize::new(self.committed.load(Ordering::Acquire)).expect("only tree sizes are stored")

@@ -237,7 +237,6 @@ impl Sequencer {
         let count = u32::try_from(batch.new.len()).expect("a batch is bounded");
         let seq = parts.journal.append(&Commit { head, time, first, entries: payload, count })?;
         confirm(&parts.journal.read_last()?, &sealed)?;
-        parts.heads.commit(head.size);
         parts.judge.committed(head.size);
         parts.clock.committed(time);
 
@@ -249,6 +248,8 @@ impl Sequencer {
         let fresh = parts.applier.apply(&objects, Mark { head: sealed.head, seq })?;
         sealed.objects.retain(|(path, _)| fresh.contains(path));
         parts.index.push(leaves.into(), sealed.head)?;
+        // Last, so that whoever searches up to this size finds the index and the bundles there.
+        parts.heads.commit(sealed.head.size);
         let committed = Committed { checkpoint, time, seq, objects: sealed.objects, waiters: batch.waiters };
         parts.unpublished.push(committed, u64::from(count));
         Ok(())
