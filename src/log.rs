@@ -321,6 +321,25 @@ impl Log {
         Ok(Admitted::Waiting(self.pool.submit(pending)?))
     }
 
+    /// Admits one entry if the index knows nothing like it. `None` says that the index proposes a place, which
+    /// has to be compared with the stored entry: [`Log::admit`] does, and may block on the disk for it.
+    ///
+    /// # Errors
+    /// [`AddError`]; nothing was stored then.
+    pub fn admit_if_new(
+        &self,
+        entry: &Bytes,
+    ) -> Result<Option<tokio::sync::oneshot::Receiver<Outcome>>, AddError> {
+        // Read before the search, as in `admit`.
+        let absent_below = self.heads.committed();
+        let leaf = leaf_hash(entry);
+        if self.lookup.proposes(&leaf, absent_below)? {
+            return Ok(None);
+        }
+        let pending = Pending { entry: entry.clone(), leaf, absent_below };
+        Ok(Some(self.pool.submit(vec![pending])?))
+    }
+
     /// Adds entries and waits until the checkpoint that covers them is public.
     ///
     /// # Errors

@@ -68,6 +68,16 @@ impl Lookup {
         Ok(self.find_with_entry(leaf, size)?.map(|(index, _)| index))
     }
 
+    /// Whether the index knows a place below `size` for this leaf hash. A "no" is an answer; a "yes" is not.
+    ///
+    /// # Errors
+    /// [`LookupError::Index`].
+    pub fn proposes(&self, leaf: &Hash, size: TreeSize) -> Result<bool, LookupError> {
+        let proposed =
+            self.index.lookup(leaf, size).map_err(|error| LookupError::Index(error.to_string()))?;
+        Ok(proposed.is_some())
+    }
+
     /// Like [`Lookup::find`], with the stored bytes.
     ///
     /// # Errors

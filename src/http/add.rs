@@ -1,0 +1,171 @@
+//! `POST /add` and `POST /add-batch`: entries in, indexes out once the covering checkpoint is public.
+//!
+//! ```text
+//! /add         body: the entry, 1..=65535 bytes           answer: "4711\n"
+//! /add-batch   body: (u16 length, entry)*, big-endian      answer: one index a line, in order
+//! ```
+//!
+//! With `Accept: application/json` the answer says which were duplicates as well. A batch takes its places in
+//! one piece: it is stored whole or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::listen::body::{BodyLimits, read_body};
+use daemon::problem::{Problem, jittered_seconds};
+use http::{HeaderMap, Request, StatusCode, Version, header};
+use hyper::body::{Body, Incoming};
+use serde::Serialize;
+use tlog::bundle::{self, ENTRY_BYTES_MAX};
+
+use super::answer::{BYTES, Caching, TEXT, answer, json, prefers_json};
+use super::{ANSWER_TIMEOUT, App, Outcome, error};
+use crate::config::Admission;
+use crate::log::{AddError, Admitted};
+use crate::pool::{Placed, SubmitError};
+
+const BODY_IDLE: Duration = Duration::from_secs(10);
+const BODY_TOTAL: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct PlacedJson {
+    index: u64,
+    duplicate: bool,
+}
+
+impl From<&Placed> for PlacedJson {
+    fn from(placed: &Placed) -> Self {
+        Self { index: placed.index.get(), duplicate: placed.duplicate }
+    }
+}
+
+impl App {
+    pub(super) async fn add(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
+        self.is_open()?;
+        let as_json = prefers_json(request.headers());
+        let entry = self.body(request, ENTRY_BYTES_MAX).await?;
+        if entry.is_empty() {
+            return Err(error::malformed("The body is empty. An entry has 1 to 65535 bytes."));
+        }
+        let timer = self.add_seconds.start_timer();
+        let placed = match self.log.admit_if_new(&entry).map_err(|error| self.add_failed(&error))? {
+            Some(answer) => self.wait(Admitted::Waiting(answer)).await?,
+            None => self.admit(vec![entry]).await?,
+        };
+        timer.observe_duration();
+        let [placed] = placed.as_slice() else { return Err(error::internal()) };
+        Ok(match as_json {
+            true => json(Caching::Never, &PlacedJson::from(placed)),
+            false => answer(TEXT, Caching::Never, format!("{}\n", placed.index)),
+        })
+    }
+
+    pub(super) async fn add_batch(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
+        self.is_open()?;
+        let as_json = prefers_json(request.headers());
+        let body = self.body(request, self.log.config.limits.batch_bytes_max.as_usize()).await?;
+        let entries = self.split(&body)?;
+        let timer = self.add_seconds.start_timer();
+        let placed = self.admit(entries).await?;
+        timer.observe_duration();
+        if as_json {
+            return Ok(json(Caching::Never, &placed.iter().map(PlacedJson::from).collect::<Vec<_>>()));
+        }
+        let lines: String = placed.iter().map(|placed| format!("{}\n", placed.index)).collect();
+        Ok(answer(TEXT, Caching::Never, lines))
+    }
+
+    fn is_open(&self) -> Result<(), Problem> {
+        match self.log.admission {
+            Admission::Open => Ok(()),
+            Admission::Records => Err(error::not_there(
+                "This log takes signed statements of enrolled agencies only; raw entries cannot be added.",
+            )),
+        }
+    }
+
+    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, Problem> {
+        check_kind(request.headers())?;
+        let length = request.body().size_hint().exact();
+        if length.is_none() && request.version() <= Version::HTTP_11 {
+            let detail = "The request has no Content-Length. Send one: the log does not take chunked bodies.";
+            return Err(Problem::new(
+                StatusCode::LENGTH_REQUIRED,
+                "length-required",
+                "Length required",
+                detail,
+            ));
+        }
+        let limits = BodyLimits { bytes_max, idle: BODY_IDLE, total: BODY_TOTAL };
+        read_body(request.into_body(), limits).await.map_err(error::body)
+    }
+
+    fn split(&self, body: &Bytes) -> Result<Vec<Bytes>, Problem> {
+        let entries = bundle::split(body).map_err(|error| {
+            let detail = format!("The body is not a list of entries with 16-bit lengths: {error}.");
+            error::malformed(detail)
+        })?;
+        if let Some(at) = entries.iter().position(|entry| entry.is_empty()) {
+            return Err(error::malformed(format!("Entry {at} of the batch is empty.")));
+        }
+        let entries_max = self.log.config.limits.batch_entries_max;
+        if entries.is_empty() {
+            return Err(error::malformed("The batch is empty."));
+        }
+        if entries.len() > entries_max {
+            let detail = format!("The batch has {} entries; at most {entries_max} are taken.", entries.len());
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail));
+        }
+        Ok(entries.into_iter().map(|entry| body.slice_ref(entry)).collect())
+    }
+
+    async fn admit(self: &Arc<Self>, entries: Vec<Bytes>) -> Result<Vec<Placed>, Problem> {
+        let log = Arc::clone(&self.log);
+        let admitted = tokio::task::spawn_blocking(move || log.admit(entries)).await;
+        let admitted = admitted.map_err(|_| error::internal())?.map_err(|error| self.add_failed(&error))?;
+        self.wait(admitted).await
+    }
+
+    async fn wait(&self, admitted: Admitted) -> Result<Vec<Placed>, Problem> {
+        let outcome = match admitted {
+            Admitted::Known(placed) => Ok(placed),
+            Admitted::Waiting(answer) => match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
+            },
+        };
+        let placed = outcome.map_err(|error| self.add_failed(&AddError::Submit(error)))?;
+        let duplicates = placed.iter().filter(|placed| placed.duplicate).count();
+        self.added.with_label_values(&["duplicate"]).inc_by(duplicates as u64);
+        self.added.with_label_values(&["new"]).inc_by((placed.len() - duplicates) as u64);
+        Ok(placed)
+    }
+
+    fn add_failed(&self, failure: &AddError) -> Problem {
+        let label = match failure {
+            AddError::Submit(failure) => failure.code(),
+            AddError::Lookup(failure) => failure.code(),
+        };
+        self.added.with_label_values(&[label]).inc();
+        error::add(failure, |base| jittered_seconds(&*self.random, base))
+    }
+}
+
+fn check_kind(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    if kind.eq_ignore_ascii_case(BYTES) {
+        return Ok(());
+    }
+    let detail = format!(
+        "The body must be application/octet-stream, and the request says {kind:?}. With curl: \
+         -H 'Content-Type: application/octet-stream' --data-binary @FILE."
+    );
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "Unsupported media type",
+        detail,
+    ))
+}

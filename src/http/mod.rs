@@ -1,0 +1,185 @@
+//! The log over HTTP: the only room that knows methods, paths, headers and status codes.
+//!
+//! A request is parsed into a [`route::Route`] first; what is no route is 404, and only then the method is
+//! looked at. What may touch the disk runs on blocking threads, a bounded number at a time, so that a slow disk
+//! never stops the listener. Tiles and the checkpoint follow C2SP tlog-tiles; `/ct/v1` follows RFC 6962, 4.
+//!
+//! Absent on purpose: the metrics and health endpoints, which have a listener of their own ([`health`]).
+
+mod add;
+mod answer;
+mod ct;
+mod error;
+pub mod health;
+mod page;
+mod proof;
+pub mod route;
+mod tiles;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::clock::Random;
+use daemon::metrics::Metrics;
+use daemon::problem::Problem;
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use prometheus::{Histogram, IntCounterVec};
+use tokio::sync::Semaphore;
+
+use crate::log::Log;
+use crate::prove::Prover;
+use crate::reader::Reader;
+use answer::{Answer, without_body};
+use route::Route;
+
+/// Requests that read the disk at the same time.
+const DISK_READS_MAX: usize = 32;
+/// Requests that wait for their turn to read the disk.
+const DISK_READS_WAITING_MAX: usize = 2048;
+/// A submission that is not published after this long is answered with "unknown"; it may still be.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a request gets, or why not.
+type Outcome = Result<Answer, Problem>;
+
+/// Everything that request handlers need.
+pub struct App {
+    log: Arc<Log>,
+    reader: Arc<Reader>,
+    prover: Prover<Arc<Reader>>,
+    random: Arc<dyn Random>,
+    page: page::Page,
+    turns: Semaphore,
+    queue: Semaphore,
+    requests: IntCounterVec,
+    responses: IntCounterVec,
+    added: IntCounterVec,
+    add_seconds: Histogram,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("log", &self.log.dir).finish_non_exhaustive()
+    }
+}
+
+/// The service for the public listener.
+#[derive(Clone, Debug)]
+pub struct HttpService(Arc<App>);
+
+impl HttpService {
+    /// Serves this log.
+    #[must_use]
+    pub fn new(log: Arc<Log>, random: Arc<dyn Random>, metrics: &Metrics) -> Self {
+        let reader = Arc::new(Reader::new(Arc::clone(&log.tiles), log.config.storage.tile_cache.0));
+        Self(Arc::new(App {
+            prover: Prover::new(Arc::clone(&reader)),
+            reader,
+            random,
+            page: page::Page::new(&log),
+            turns: Semaphore::new(DISK_READS_MAX),
+            queue: Semaphore::new(DISK_READS_WAITING_MAX),
+            requests: metrics.counters("daybook_http_requests_total", "Requests by route.", "route"),
+            responses: metrics.counters("daybook_http_responses_total", "Responses by status.", "status"),
+            added: metrics.counters("daybook_entries_answered_total", "Entries by outcome.", "outcome"),
+            add_seconds: metrics.seconds(
+                "daybook_add_seconds",
+                "From the last byte of a submission to its answer, in seconds.",
+            ),
+            log,
+        }))
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for HttpService {
+    type Response = http::Response<Full<bytes::Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let app = Arc::clone(&self.0);
+        Box::pin(async move { Ok(app.respond(request).await) })
+    }
+}
+
+impl App {
+    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let head = *request.method() == Method::HEAD;
+        let queried = request.uri().query().is_some();
+        let app = Arc::clone(&self);
+        let mut answer = match app.route(request).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.into_response(),
+        };
+        if queried {
+            answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        let nosniff = HeaderValue::from_static("nosniff");
+        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        self.responses.with_label_values(&[answer.status().as_str()]).inc();
+        if head { without_body(answer) } else { answer }
+    }
+
+    async fn route(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
+        let Some(route) = Route::parse(request.uri().path()) else {
+            self.requests.with_label_values(&["none"]).inc();
+            return Err(error::no_such_path());
+        };
+        self.requests.with_label_values(&[route.label()]).inc();
+        let allowed = match (&route, request.method()) {
+            (Route::Add | Route::AddBatch, method) => *method == Method::POST,
+            (_, method) => matches!(*method, Method::GET | Method::HEAD),
+        };
+        if !allowed {
+            return Err(error::wrong_method(&route));
+        }
+        match route {
+            Route::Checkpoint => Ok(self.checkpoint()),
+            Route::Tile(path) => self.tile(path, request.headers()).await,
+            Route::Add => self.add(request).await,
+            Route::AddBatch => self.add_batch(request).await,
+            Route::Inclusion { index, size } => {
+                let json = answer::prefers_json(request.headers());
+                self.on_disk(move |app| app.inclusion(index, size, json)).await
+            }
+            Route::Consistency { old, new } => {
+                let json = answer::prefers_json(request.headers());
+                self.on_disk(move |app| app.consistency(old, new, json)).await
+            }
+            Route::Entry(index) => {
+                let form = proof::EntryForm::of(request.headers());
+                self.on_disk(move |app| app.entry(index, form)).await
+            }
+            Route::EntryByHash(leaf) => {
+                let form = proof::EntryForm::of(request.headers());
+                self.on_disk(move |app| app.entry_by_hash(&leaf, form)).await
+            }
+            Route::Ct(call) => {
+                let query = request.uri().query().unwrap_or("").to_owned();
+                self.on_disk(move |app| app.ct(call, &query)).await
+            }
+            Route::LogJson => Ok(self.page.json(&self.log.published())),
+            Route::Start => Ok(self.page.html(&self.log.published())),
+        }
+    }
+
+    /// Runs what reads the disk on a blocking thread, when its turn has come.
+    async fn on_disk(self: Arc<Self>, work: impl FnOnce(&Self) -> Outcome + Send + 'static) -> Outcome {
+        let Ok(_place) = self.queue.try_acquire() else { return Err(self.busy()) };
+        let Ok(_turn) = self.turns.acquire().await else { return Err(self.busy()) };
+        let app = Arc::clone(&self);
+        match tokio::task::spawn_blocking(move || work(&app)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(error::internal()),
+        }
+    }
+
+    fn busy(&self) -> Problem {
+        error::busy(daemon::problem::jittered_seconds(&*self.random, 1))
+    }
+}
