@@ -20,6 +20,7 @@
 pub mod applied;
 pub mod audit;
 pub mod config;
+pub mod fsck;
 pub mod heads;
 pub mod housekeeping;
 pub mod http;
