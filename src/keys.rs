@@ -45,7 +45,7 @@ pub enum KeyError {
 /// [`KeyError`]; files that exist are never overwritten.
 pub fn create(dir: &Path, origin: &Origin, random: &dyn Random) -> Result<LogSigner, KeyError> {
     let name = || origin.as_str().parse().map_err(|error| KeyError::Name(origin.to_string(), error));
-    let ed25519 = Ed25519Signer::from_seed(name()?, &*draw(random));
+    let ed25519 = Ed25519Signer::from_seed(name()?, &draw(random));
     let drawn = (0..DRAWS_MAX).find_map(|_| TreeHeadSigner::from_seed(name().ok()?, &draw(random)).ok());
     let tree_head = drawn.ok_or_else(|| KeyError::Key(dir.join(TREE_HEAD_FILE), SignerError::Seed))?;
     write(&dir.join(ED25519_FILE), &ed25519.to_pkcs8_der())?;

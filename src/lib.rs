@@ -19,6 +19,7 @@
 
 pub mod applied;
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod fsck;
 pub mod heads;
@@ -37,6 +38,8 @@ pub mod publish;
 pub mod reader;
 pub mod recover;
 pub mod sequencer;
+pub mod serve;
 pub mod signer;
 pub mod source;
 pub mod store;
+pub mod submit;

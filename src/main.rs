@@ -1,2 +1,5 @@
-//! Skeleton.
-fn main() {}
+//! The `daybook` executable.
+
+fn main() -> std::process::ExitCode {
+    daybook::cli::main()
+}

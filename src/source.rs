@@ -10,7 +10,8 @@ use bytes::Bytes;
 use daemon::fetch::{FetchError, FetchOptions, Fetcher};
 use http::StatusCode;
 use tlog::bundle;
-use tlog::hash::HASH_BYTES;
+use tlog::hash::{HASH_BYTES, Hash};
+use tlog::ids::LeafIndex;
 use tlog::note::NOTE_BYTES_MAX;
 use tlog::tile::TilePath;
 use tokio::runtime::Runtime;
@@ -20,6 +21,9 @@ use tokio::task::JoinSet;
 const REQUESTS_MAX: usize = 16;
 /// The largest bundle there can be: 256 entries of 65,535 bytes with their lengths.
 const OBJECT_BYTES_MAX: usize = 256 * (65_535 + 2);
+
+/// An entry in base64, with its receipt.
+const ENTRY_ANSWER_BYTES_MAX: usize = 512 * 1024;
 
 /// Why something cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,9 @@ pub enum SourceError {
     /// There is no log there.
     #[error("{0} has no checkpoint; is it a log's directory, its `public` folder, or its URL?")]
     NoLog(String),
+    /// The place of an entry is not known.
+    #[error("no entry with the leaf hash {0} is known there; folders have no index, a log's URL has")]
+    NoIndex(Hash),
     /// The process cannot make a runtime.
     #[error("the network cannot be used: {0}")]
     Runtime(std::io::Error),
@@ -56,7 +63,7 @@ pub enum Source {
     /// Files.
     Folder(PathBuf),
     /// HTTP.
-    Url(Remote),
+    Url(Box<Remote>),
 }
 
 /// A log behind a URL.
@@ -77,7 +84,11 @@ impl Source {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.map_err(SourceError::Runtime)?;
             let fetcher = Fetcher::new(FetchOptions::default());
-            return Ok(Self::Url(Remote { base: text.trim_end_matches('/').to_owned(), fetcher, runtime }));
+            return Ok(Self::Url(Box::new(Remote {
+                base: text.trim_end_matches('/').to_owned(),
+                fetcher,
+                runtime,
+            })));
         }
         let folders = [Path::new(text).join("public"), PathBuf::from(text)];
         let found = folders.into_iter().find(|folder| folder.join("checkpoint").is_file());
@@ -101,6 +112,22 @@ impl Source {
                 bytes.ok_or_else(|| SourceError::NoLog(remote.base.clone()))
             }
         }
+    }
+}
+
+impl Source {
+    /// Where the log says that the entry with this leaf hash is. Its word only: check what is there.
+    ///
+    /// # Errors
+    /// [`SourceError::NoIndex`] for files, which have no index, and where the log knows no such entry.
+    pub fn index_of(&self, leaf: &Hash) -> Result<LeafIndex, SourceError> {
+        let no_index = || SourceError::NoIndex(*leaf);
+        let Self::Url(remote) = self else { return Err(no_index()) };
+        let url = format!("{}/entry/by-hash/{leaf}", remote.base);
+        let found = remote.runtime.block_on(get(&remote.fetcher, &url, ENTRY_ANSWER_BYTES_MAX))?;
+        let document: Option<serde_json::Value> = found.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let index = document.and_then(|document| document["index"].as_u64());
+        index.and_then(|index| LeafIndex::new(index).ok()).ok_or_else(no_index)
     }
 }
 

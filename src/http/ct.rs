@@ -11,6 +11,7 @@ use serde::Serialize;
 use tlog::checkpoint::split_tree_head_signature;
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeHead, TreeSize};
+use tlog::note::SignatureLine;
 use tlog::vkey::KeyKind;
 
 use super::answer::{Caching, json};
@@ -94,7 +95,7 @@ impl App {
             .iter()
             .filter(|key| key.kind() == KeyKind::TreeHeadP256)
             .find_map(|key| published.checkpoint.note().signatures().iter().find(|line| line.is_by(key)))
-            .map(|line| line.signature());
+            .map(SignatureLine::signature);
         let (time, _) = signature.and_then(split_tree_head_signature).ok_or_else(error::internal)?;
         let digitally_signed = signature.and_then(|bytes| bytes.get(8..)).ok_or_else(error::internal)?;
         let head = published.head();

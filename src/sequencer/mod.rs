@@ -147,6 +147,12 @@ impl Sequencer {
         self.parts.edge.head()
     }
 
+    /// The number of the journal record committed last.
+    #[must_use]
+    pub fn committed_seq(&self) -> u64 {
+        self.parts.journal.seq()
+    }
+
     /// Takes one batch, if one comes within `patience`.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub mod body;
 mod tls;
 mod watch;
 
+pub use rustls::ServerConfig;
 pub use tls::{TlsError, tls_config};
 
 use std::collections::HashMap;

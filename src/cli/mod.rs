@@ -1,0 +1,124 @@
+//! The command line: arguments, output for people or as JSON, exit codes.
+//!
+//! | Exit code | Meaning |
+//! |---|---|
+//! | 0 | done, and what was checked is right |
+//! | 1 | what was checked is wrong |
+//! | 2 | the command, or a file given to it, is malformed |
+//! | 3 | it could not be done: network, disk, refusal |
+//! | 101 | a bug in Daybook |
+//!
+//! Absent on purpose: what the commands do, beyond putting it together.
+
+mod add;
+mod anchor;
+mod bench;
+mod demo;
+mod export;
+mod failure;
+mod fsck;
+mod get;
+mod import;
+mod init;
+mod keygen;
+mod output;
+mod prove;
+mod serve;
+mod trust;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::EXIT_FAILED;
+use failure::Failure;
+use output::Output;
+
+/// A transparency log for government records: nobody can quietly change what was entered, and anyone can check.
+#[derive(Debug, Parser)]
+#[command(name = "daybook", version, propagate_version = true)]
+struct Args {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole system at work on sample records.
+    Demo(demo::Demo),
+    /// Make a new log.
+    Init(init::Init),
+    /// Serve a log.
+    Serve(serve::Serve),
+    /// Add files, or the lines of a file, to a log.
+    Add(add::Add),
+    /// Fetch an entry and check that it is in the log.
+    Get(get::Get),
+    /// Make a proof from a log's tiles.
+    #[command(subcommand)]
+    Prove(prove::Prove),
+    /// Check a file and its receipt, offline.
+    Verify(verify::Verify),
+    /// Check every byte of a log.
+    Fsck(fsck::Fsck),
+    /// Add published registers to a log.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Copy a log, checking every byte.
+    Export(export::Export),
+    /// Measure a log under load.
+    Bench(bench::Bench),
+    /// Make a signing key.
+    Keygen(keygen::Keygen),
+    /// Make the anchor of an existing log anew.
+    Anchor(anchor::MakeAnchor),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; clap knows which.
+            let code = if error.use_stderr() { failure::EXIT_MALFORMED } else { 0 };
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            return exit(code);
+        }
+    };
+    let output = Output { json: args.json };
+    match run(args.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            exit(failure.exit_code())
+        }
+    }
+}
+
+fn exit(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn run(command: Command, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(command) => command.run(output),
+        Command::Init(command) => command.run(output),
+        Command::Serve(command) => command.run(output),
+        Command::Add(command) => command.run(output),
+        Command::Get(command) => command.run(output),
+        Command::Prove(command) => command.run(output),
+        Command::Verify(command) => command.run(output),
+        Command::Fsck(command) => command.run(output),
+        Command::Import(command) => command.run(output),
+        Command::Export(command) => command.run(output),
+        Command::Bench(command) => command.run(output),
+        Command::Keygen(command) => command.run(output),
+        Command::Anchor(command) => command.run(output),
+    }
+}
