@@ -113,7 +113,7 @@ impl AdminService {
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            return Problem::new(status, "method-not-allowed", "Method not allowed", "Use GET.")
+            return Problem::new(status, "method-not-allowed", "Method not allowed", "Use GET: this path is only read.")
                 .allow("GET, HEAD")
                 .into_response();
         }

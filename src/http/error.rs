@@ -25,7 +25,7 @@ pub(super) fn no_such_path() -> Problem {
 pub(super) fn wrong_method(route: &Route) -> Problem {
     let (methods, detail) = match route {
         Route::Add | Route::AddBatch => ("POST", "Use POST, with the entry as the body."),
-        _ => ("GET, HEAD", "Use GET."),
+        _ => ("GET, HEAD", "Use GET: this path is only read."),
     };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
         .allow(methods)
@@ -53,11 +53,11 @@ pub(super) fn internal() -> Problem {
 pub(super) fn prove(error: &ProveError) -> Problem {
     match error {
         ProveError::OutOfTree(..) => {
-            Problem::new(StatusCode::BAD_REQUEST, "out-of-tree", "Not in the tree", error.to_string())
+            Problem::new(StatusCode::BAD_REQUEST, "out-of-tree", "Not in the tree", sentence(&error.to_string()))
         }
-        ProveError::Order(..) => malformed(error.to_string()),
+        ProveError::Order(..) => malformed(sentence(&error.to_string())),
         ProveError::NotPublished(..) => {
-            Problem::new(StatusCode::NOT_FOUND, "not-published", "Not published", error.to_string())
+            Problem::new(StatusCode::NOT_FOUND, "not-published", "Not published", sentence(&error.to_string()))
         }
         ProveError::Missing(_) | ProveError::Read(_) | ProveError::Damaged(_) => {
             tracing::error!(%error, "the stored tree is damaged: run `daybook fsck` on the directory");

@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod check;
+pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

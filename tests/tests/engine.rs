@@ -1,5 +1,7 @@
 //! The engine in process: appends, duplicates, restarts, and what is on disk after each.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::time::Duration;
 
 use daybook::pool::Placed;

@@ -1,5 +1,7 @@
 //! Notes, keys, checkpoints, cosignatures, proofs and wire bodies: the specifications' MUSTs and examples.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use proptest::prelude::*;
 use tlog::checkpoint::*;
 use tlog::cosignature::{Subtree, verify_subtree};

@@ -1,5 +1,7 @@
 //! Policy files, quorums and their lint.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use tlog::checkpoint::Checkpoint;
 use tlog::hash::leaf_hash;
 use tlog::ids::{KeyName, TreeHead, TreeSize};

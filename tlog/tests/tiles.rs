@@ -1,5 +1,7 @@
 //! Tile paths, and tiles that an adversary serves.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Trees and proofs against the recursive definition of RFC 6962, foreign vectors and corruption.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

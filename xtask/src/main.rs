@@ -1,2 +1,74 @@
-//! Skeleton.
-fn main() {}
+//! Project automation: `cargo xtask --help` lists what there is.
+
+mod bench;
+mod ci;
+mod fuzz;
+mod interop;
+mod run;
+mod suites;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project automation.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that must hold: format, lints, tests, docs, licences, and a slice of each slow suite.
+    Ci,
+    /// Kills the log again and again under load, and checks every receipt it gave.
+    Kill {
+        /// Kills.
+        #[arg(long, default_value_t = 500)]
+        rounds: u32,
+    },
+    /// Cuts the power of a file system on a loop device under a running log. Needs root.
+    PowerLoss {
+        /// Cuts.
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+    },
+    /// Fuzzes the parsers; each must give back the bytes that it took.
+    Fuzz {
+        /// One target; by default all of them.
+        target: Option<String>,
+        /// Seconds a target.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
+    /// Reads, checks and copies a running log with clients that others wrote.
+    Interop,
+    /// Measures everything in docs/benchmarks.md and prints its table.
+    Bench {
+        /// Entries in the large log.
+        #[arg(long, default_value_t = 10_000_000)]
+        large: u64,
+        /// Seconds a measurement.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Ci => ci::ci(),
+        Command::Kill { rounds } => suites::kill(rounds),
+        Command::PowerLoss { rounds } => suites::power_loss(rounds),
+        Command::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
+        Command::Interop => interop::interop(),
+        Command::Bench { large, seconds } => bench::bench(large, seconds),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

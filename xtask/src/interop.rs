@@ -1,0 +1,1 @@
+//! `cargo xtask interop`: a running log, read by clients that others wrote.
