@@ -113,9 +113,14 @@ impl AdminService {
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            return Problem::new(status, "method-not-allowed", "Method not allowed", "Use GET: this path is only read.")
-                .allow("GET, HEAD")
-                .into_response();
+            return Problem::new(
+                status,
+                "method-not-allowed",
+                "Method not allowed",
+                "Use GET: this path is only read.",
+            )
+            .allow("GET, HEAD")
+            .into_response();
         }
         match path {
             "/metrics" => text(self.metrics.render()),

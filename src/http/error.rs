@@ -52,13 +52,19 @@ pub(super) fn internal() -> Problem {
 
 pub(super) fn prove(error: &ProveError) -> Problem {
     match error {
-        ProveError::OutOfTree(..) => {
-            Problem::new(StatusCode::BAD_REQUEST, "out-of-tree", "Not in the tree", sentence(&error.to_string()))
-        }
+        ProveError::OutOfTree(..) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "out-of-tree",
+            "Not in the tree",
+            sentence(&error.to_string()),
+        ),
         ProveError::Order(..) => malformed(sentence(&error.to_string())),
-        ProveError::NotPublished(..) => {
-            Problem::new(StatusCode::NOT_FOUND, "not-published", "Not published", sentence(&error.to_string()))
-        }
+        ProveError::NotPublished(..) => Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-published",
+            "Not published",
+            sentence(&error.to_string()),
+        ),
         ProveError::Missing(_) | ProveError::Read(_) | ProveError::Damaged(_) => {
             tracing::error!(%error, "the stored tree is damaged: run `daybook fsck` on the directory");
             let detail = "The log cannot prove this at the moment: what it has stored does not match its \

@@ -72,7 +72,8 @@ fn audit(url: &str, policy: &Policy, told: &Told) -> u64 {
     let checkpoint = policy.verify(&note).expect("signed");
     let head = checkpoint.head();
     let mut entries = Vec::new();
-    let report = fsck(&source, head, &mut |_, entry| entries.push(entry.to_vec()), &mut |_| ()).expect("readable");
+    let report =
+        fsck(&source, head, &mut |_, entry| entries.push(entry.to_vec()), &mut |_| ()).expect("readable");
     assert!(report.is_good(), "{report:?}");
     let placed = told.placed.lock().expect("no client panicked");
     for (index, entry) in placed.iter() {
@@ -86,7 +87,12 @@ fn audit(url: &str, policy: &Policy, told: &Told) -> u64 {
     heads.sort_by_key(|head| head.size);
     heads.dedup();
     for seen in heads.iter() {
-        assert!(seen.size <= head.size, "a checkpoint of {} was seen, and now there are {}", seen.size, head.size);
+        assert!(
+            seen.size <= head.size,
+            "a checkpoint of {} was seen, and now there are {}",
+            seen.size,
+            head.size
+        );
         let (then, ..) = prover.consistency(seen.size, head.size, head).expect("a proof");
         assert_eq!(then.root, seen.root, "the tree of {} entries has changed", seen.size);
     }
@@ -103,7 +109,8 @@ fn audit(url: &str, policy: &Policy, told: &Told) -> u64 {
 
 #[test]
 fn what_was_answered_survives_every_kill() {
-    let kills = std::env::var("DAYBOOK_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS_DEFAULT);
+    let kills =
+        std::env::var("DAYBOOK_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let site = Site::new("open");
     let policy = site.policy();
     let told = Arc::new(Told::default());

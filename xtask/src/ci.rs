@@ -52,7 +52,8 @@ pub(crate) fn ci() -> Result<()> {
 }
 
 fn tests(counts: &mut Counts) -> Result<()> {
-    let data = std::env::var_os("DAYBOOK_TEST_DATA").map_or_else(|| root().join("../shared/data"), Into::into);
+    let data =
+        std::env::var_os("DAYBOOK_TEST_DATA").map_or_else(|| root().join("../shared/data"), Into::into);
     if !Path::new(&data).is_dir() {
         println!("SKIPPED: tests over real registers; there is no data at {}", data.display());
         counts.skipped += 1;

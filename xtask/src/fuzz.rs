@@ -18,7 +18,8 @@ const PARALLEL: usize = 2;
 
 pub(crate) fn fuzz(only: Option<&str>, seconds: u32) -> Result<()> {
     let host = host()?;
-    let mut build = cargo(&["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    let mut build =
+        cargo(&["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     run(build.env("RUSTFLAGS", FLAGS).env("RUSTC_BOOTSTRAP", "1"))?;
     let mut targets = targets()?;
     if let Some(only) = only {
@@ -57,7 +58,13 @@ fn start(built: &std::path::Path, target: &str, seconds: u32) -> Result<Child> {
     child
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-max_len=65536", "-rss_limit_mb=2048", "-timeout=10", "-verbosity=0", "-print_final_stats=1"]);
+        .args([
+            "-max_len=65536",
+            "-rss_limit_mb=2048",
+            "-timeout=10",
+            "-verbosity=0",
+            "-print_final_stats=1",
+        ]);
     child.spawn().with_context(|| format!("cannot start {}", program.display()))
 }
 

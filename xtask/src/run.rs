@@ -35,7 +35,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// What a command prints.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {shown}"))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
         bail!("failed: {shown}: {}", String::from_utf8_lossy(&output.stdout));
     }
@@ -65,7 +66,8 @@ pub(crate) struct Counts {
 pub(crate) fn test(command: &mut Command, counts: &mut Counts) -> Result<()> {
     let shown = shown(command);
     println!("$ {shown}");
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
     let stdout = child.stdout.take().context("a piped child has an output")?;
     for line in BufReader::new(stdout).lines() {
         let line = line.context("reading the output of the tests")?;
