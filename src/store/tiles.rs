@@ -70,8 +70,11 @@ impl TileStore {
     /// # Errors
     /// The system's answer; the object is then as it was before.
     pub fn write(&self, path: &TilePath, bytes: &[u8]) -> io::Result<()> {
+        self.disk.replace(&self.file(path), bytes)?;
+        // Listed once it is there: a flush that runs meanwhile must find every object of its list. What is written
+        // and not listed yet is above the mark that this flush moves to.
         self.lock().paths.insert(*path);
-        self.disk.replace(&self.file(path), bytes)
+        Ok(())
     }
 
     /// Reads an object; `None` if it is not there.
@@ -160,5 +163,33 @@ fn found(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealDisk;
+
+    #[test]
+    fn a_flush_finds_every_object_of_its_list_while_others_are_written() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let tiles = TileStore::new(dir.path().to_owned(), Arc::new(RealDisk::default()));
+        let written = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for index in 0..2000u64 {
+                    let width = u16::try_from(index % 256 + 1).expect("a width");
+                    let tile = tlog::tile::Tile::new(0, index / 256, width).expect("a tile");
+                    tiles.write(&TilePath::Hashes(tile), &[1; 64]).expect("written");
+                }
+                written.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            while !written.load(std::sync::atomic::Ordering::SeqCst) {
+                let dirty = tiles.take_dirty();
+                tiles.flush(&dirty).expect("every listed object is there");
+                tiles.collect(&dirty).expect("collected");
+            }
+        });
     }
 }
