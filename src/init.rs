@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daemon::clock::{Clock, Random};
+use daemon::config::ByteSize;
 use tlog::ids::{Origin, TreeHead, TreeSize, UnixMillis};
 use tlog::policy::Policy;
 use tlog::vkey::VerifierKey;
 
-use crate::config::{Admission, Config, FORMAT_VERSION, Identity};
+use crate::config::{Admission, FORMAT_VERSION, Identity};
 use crate::keys::{self, KeyError};
 use crate::signer::SignError;
 use crate::store::anchor::{Anchor, AnchorError, AnchoredHead};
@@ -67,6 +68,8 @@ pub struct NewLog {
     pub anchor: Option<PathBuf>,
     /// Where it will be reached, for the policy file.
     pub url: Option<String>,
+    /// Size of its journal's segments.
+    pub journal_segment: ByteSize,
 }
 
 /// What those who verify need to know of a new log.
@@ -112,7 +115,7 @@ fn fill(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Res
     let signer = keys::create(dir, &new.origin, random)?;
     let time = UnixMillis::new(clock.unix_millis());
     let first = Commit { head: TreeHead::EMPTY, time, first: TreeSize::ZERO, entries: Vec::new(), count: 0 };
-    let segment_bytes = Config::default().storage.journal_segment.0;
+    let segment_bytes = new.journal_segment.0;
     let key = keys::draw(random);
     let journal = Journal::create(&dir.join("journal"), Arc::clone(&disk), *key, segment_bytes, &first)?;
     if let Some(path) = &new.anchor {

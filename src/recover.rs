@@ -61,6 +61,8 @@ pub enum RecoverError {
     Commit {
         /// The record.
         seq: u64,
+        /// The tree size before it.
+        first: TreeSize,
         /// What is wrong.
         problem: String,
     },
@@ -158,21 +160,56 @@ impl std::fmt::Debug for Sources<'_> {
 
 /// Recovers the tree, and compares it with everything that remembers one.
 ///
+/// A last record that does not lead to the tree it states was never confirmed, so nothing was signed for it: the
+/// sequencer reads every record back before it signs. If a second reading agrees and nobody remembers its head, it is
+/// struck, and kept beside the journal.
+///
 /// # Errors
 /// [`RecoverError`]: the log must not sign.
 pub fn recover(sources: Sources<'_>) -> Result<Recovered, RecoverError> {
+    let (seq, first, problem) = match attempt(&sources) {
+        Err(RecoverError::Commit { seq, first, problem }) => (seq, first, problem),
+        result => return result,
+    };
+    match attempt(&sources) {
+        Err(RecoverError::Commit { seq: again, problem: the_same, .. })
+            if again == seq && the_same == problem => {}
+        result => return result,
+    }
+    let remembered = remembered(&sources)?;
+    if let Some((witness, known)) = remembered.known.iter().find(|(_, known)| known.size > first) {
+        let (witness, size) = (witness.clone(), known.size);
+        return Err(RecoverError::Forgotten { witness, size, held: first });
+    }
+    // The anchor is opened again by the last attempt.
+    drop(remembered);
+    let Some(bytes) = Journal::strike_last(&sources.dir.join("journal"), sources.disk, seq)? else {
+        return Err(RecoverError::Commit { seq, first, problem });
+    };
+    let kept = sources.dir.join(format!("journal.struck-{seq}"));
+    tracing::error!(seq, problem, kept = %kept.display(), "the last record of the journal was never signed and is struck");
+    if let Err(error) = std::fs::write(&kept, bytes) {
+        tracing::warn!(%error, "the struck record could not be kept");
+    }
+    attempt(&sources)
+}
+
+fn attempt(sources: &Sources<'_>) -> Result<Recovered, RecoverError> {
     let flushed = sources.ledger.mark(MarkName::Flushed)?;
     let flushed = flushed.unwrap_or(Mark { head: TreeHead::EMPTY, seq: 0 });
-    let mut replay = Replay::start(&sources, flushed)?;
+    let mut replay = Replay::start(sources, flushed)?;
     let disk = Arc::clone(sources.disk);
     let journal = Journal::open(&sources.dir.join("journal"), disk, |seq, commit| replay.step(seq, &commit))?;
     let Replay { edge, auditor, applier, applied, .. } = replay;
     let held = journal.head();
     if edge.head() != held {
         let problem = format!("it ends at {} entries, the tree at {}", held.size, edge.head().size);
-        return Err(RecoverError::Commit { seq: journal.seq(), problem });
+        return Err(RecoverError::Commit { seq: journal.seq(), first: held.size, problem });
     }
-    let anchor = compare(&sources, held)?;
+    let Remembered { known, anchor } = remembered(sources)?;
+    for (witness, head) in known {
+        check_remembered(sources, &witness, head, held)?;
+    }
     Ok(Recovered { journal, edge, auditor, applier, anchor, applied })
 }
 
@@ -189,8 +226,11 @@ impl Replay {
     fn start(sources: &Sources<'_>, flushed: Mark) -> Result<Self, RecoverError> {
         let edge = Edge::load(&flushed.head, |path| sources.tiles.read(path))?;
         let rows = rows_of(&edge);
-        let auditor = Auditor::resume(&flushed.head, rows)
-            .map_err(|error| RecoverError::Commit { seq: flushed.seq, problem: error.to_string() })?;
+        let auditor = Auditor::resume(&flushed.head, rows).map_err(|error| RecoverError::Commit {
+            seq: flushed.seq,
+            first: flushed.head.size,
+            problem: error.to_string(),
+        })?;
         let applied = Arc::new(Applied::new(flushed, flushed));
         let applier = Applier::new(Arc::clone(sources.tiles), Arc::clone(&applied));
         Ok(Self { edge, auditor, applier, applied, flushed, started: false })
@@ -205,7 +245,7 @@ impl Replay {
         if seq <= self.flushed.seq {
             return Ok(());
         }
-        let bad = |problem: String| RecoverError::Commit { seq, problem };
+        let bad = |problem: String| RecoverError::Commit { seq, first: commit.first, problem };
         if commit.first != self.edge.head().size {
             return Err(bad(format!(
                 "it begins at {}, the tree ends at {}",
@@ -226,24 +266,35 @@ fn rows_of(edge: &Edge) -> Vec<Vec<[u8; HASH_BYTES]>> {
     edge.levels().iter().map(|row| row.iter().map(|hash| *hash.as_bytes()).collect()).collect()
 }
 
-/// Compares the recovered head with everything that remembers one.
-fn compare(sources: &Sources<'_>, held: TreeHead) -> Result<Option<Anchor>, RecoverError> {
+/// Everything that remembers a head.
+struct Remembered {
+    known: Vec<(String, TreeHead)>,
+    anchor: Option<Anchor>,
+}
+
+fn remembered(sources: &Sources<'_>) -> Result<Remembered, RecoverError> {
+    let mut known = Vec::new();
     let path = sources.tiles.folder().join("checkpoint");
     let stored = sources.tiles.read_checkpoint().map_err(|error| RecoverError::Io(path, error))?;
-    // A power cut can leave the file empty: it is not synced, and it is written again from the journal.
-    if let Some(bytes) = stored.filter(|bytes| !bytes.is_empty()) {
-        let seen = Note::parse(&bytes).map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
-        let seen = VerifiedCheckpoint::verify(&seen, sources.signer.verifier_keys())
-            .map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
-        check_remembered(sources, "the published checkpoint", seen.head(), held)?;
+    // A power cut can leave the file empty or cut short: it is not synced, and is written again from the journal.
+    match stored.map(|bytes| Note::parse(&bytes)) {
+        Some(Ok(seen)) => {
+            let seen = VerifiedCheckpoint::verify(&seen, sources.signer.verifier_keys())
+                .map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
+            known.push(("the published checkpoint".to_owned(), seen.head()));
+        }
+        Some(Err(_)) => {
+            tracing::warn!("the checkpoint file is cut short, as by a power cut; it is written again")
+        }
+        None => (),
     }
     if let Some(latest) = sources.ledger.latest()? {
-        check_remembered(sources, "the ledger", latest.head, held)?;
+        known.push(("the ledger".to_owned(), latest.head));
     }
-    let Some(path) = sources.anchor else { return Ok(None) };
+    let Some(path) = sources.anchor else { return Ok(Remembered { known, anchor: None }) };
     let (anchor, anchored) = Anchor::open(path, Arc::clone(sources.disk), sources.signer.origin())?;
-    check_remembered(sources, &format!("the anchor {}", path.display()), anchored.head, held)?;
-    Ok(Some(anchor))
+    known.push((format!("the anchor {}", path.display()), anchored.head));
+    Ok(Remembered { known, anchor: Some(anchor) })
 }
 
 fn check_remembered(

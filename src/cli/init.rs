@@ -9,7 +9,7 @@ use tlog::ids::Origin;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::config::Admission;
+use crate::config::{Admission, Config};
 use crate::init::{NewLog, init};
 
 #[derive(Args, Debug)]
@@ -42,7 +42,8 @@ struct Made {
 impl Init {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
         let Self { dir, origin, admission, anchor, url } = self;
-        let new = NewLog { origin: origin.clone(), admission, anchor, url };
+        let journal_segment = Config::default().storage.journal_segment;
+        let new = NewLog { origin: origin.clone(), admission, anchor, url, journal_segment };
         let made = init(&dir, &new, &SystemClock, &SystemRandom).map_err(Failure::failed)?;
         let keys = made.keys.iter().map(ToString::to_string).collect();
         let made = Made { dir, origin: origin.to_string(), keys, policy: made.policy };

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::clock::{Clock, ManualClock, SystemRandom};
+use daemon::config::ByteSize;
 use daybook::config::{Admission, Config};
 use daybook::init::{NewLog, init};
 use daybook::log::{AddError, Admitted, Engine, EngineError, Log, OpenError, System, open};
@@ -81,7 +82,10 @@ impl Bench {
         let clock = Arc::new(ManualClock::new(START));
         let anchor = anchor.then(|| root.path().join("other-volume/anchor"));
         let origin = "log.example/tests".parse().expect("an origin");
-        let new = NewLog { origin, admission: Admission::Open, anchor: anchor.clone(), url: None };
+        // Small segments, so that tests cross from one to the next.
+        let journal_segment = ByteSize(1 << 20);
+        let new =
+            NewLog { origin, admission: Admission::Open, anchor: anchor.clone(), url: None, journal_segment };
         init(&root.path().join("log"), &new, &*clock, &SystemRandom).expect("a new log");
         let mut config = Config::default();
         config.anchor.path = anchor;

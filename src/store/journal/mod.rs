@@ -186,6 +186,26 @@ impl Journal {
         Ok(walk.finish(dir, disk)?)
     }
 
+    /// Takes the last record out of the journal, if it is record `seq`, and returns its bytes. For a record that was
+    /// written and never confirmed by reading it back; whoever calls makes sure that nobody has seen its head.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn strike_last(dir: &Path, disk: &Arc<dyn Disk>, seq: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let io = |what| move |error| JournalError::Io { what, error };
+        let (numbers, _) = list(dir).map_err(io("listing the journal"))?;
+        let mut walk = Walk::new(dir, numbers)?;
+        while walk.next()?.is_some() {}
+        let number = walk.numbers[walk.current];
+        let Some(Last { place, .. }) = walk.last.filter(|last| last.seq == seq) else { return Ok(None) };
+        let start = place.at as usize;
+        let bytes = walk.bytes[start..start + place.length].to_vec();
+        let file = open(&path_of(dir, number))?;
+        disk.write_at(&file, place.at, &[0; ALIGN_BYTES]).map_err(io("striking the last record"))?;
+        disk.sync_data(&file).map_err(io("syncing the journal"))?;
+        Ok(Some(bytes))
+    }
+
     /// Commits: when this returns, the batch is on the device. Returns its sequence number.
     ///
     /// # Errors
