@@ -1,0 +1,73 @@
+//! How many syncs stand between a request and its answer, counted by the system itself.
+
+use tests::server::Site;
+
+/// Thread names are cut by the kernel at 15 characters.
+fn syncs_by_thread(trace: &str, names: &std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for line in trace.lines() {
+        let Some((pid, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        if call.starts_with("fsync(")
+            || call.starts_with("fdatasync(")
+            || call.starts_with("sync_file_range(")
+        {
+            let thread = names.get(pid).cloned().unwrap_or_default();
+            all.push((thread, call.split('(').next().unwrap_or("").to_owned()));
+        }
+    }
+    all
+}
+
+fn has_strace() -> bool {
+    let found = std::process::Command::new("strace").arg("-V").stdout(std::process::Stdio::null()).status();
+    let found = found.is_ok_and(|status| status.success());
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "CI needs strace");
+        eprintln!("SKIPPED: strace is not installed");
+    }
+    found
+}
+
+#[test]
+fn a_batch_costs_one_data_sync_on_the_path_to_its_answer() {
+    if !has_strace() {
+        return;
+    }
+    let mut site = Site::new("open");
+    let trace = site.root().join("trace").to_string_lossy().into_owned();
+    site.wrapper =
+        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,sync,syncfs", "-o", &trace]
+            .map(str::to_owned)
+            .to_vec();
+    let server = site.start();
+    let before = std::fs::read_to_string(&trace).expect("a trace").len();
+    let child = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children", pid = server.pid()))
+        .expect("children");
+    let child = child.split_whitespace().next().expect("the traced server").to_owned();
+    let mut names = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{child}/task")).expect("threads") {
+        let task = task.expect("a thread").file_name().to_string_lossy().into_owned();
+        let name = std::fs::read_to_string(format!("/proc/{child}/task/{task}/comm")).expect("a name");
+        names.insert(task, name.trim().to_owned());
+    }
+    let adds = 40;
+    for number in 0..adds {
+        // One at a time, so that each is a batch of its own.
+        assert_eq!(server.add(format!("entry {number}").as_bytes()), number);
+    }
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(child.parse().expect("a pid")).expect("a pid"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("killed");
+    drop(server);
+    let trace = std::fs::read_to_string(&trace).expect("a trace");
+    let calls = syncs_by_thread(&trace[before..], &names);
+    let on_the_path: Vec<_> =
+        calls.iter().filter(|(thread, _)| thread != "housekeeper" && thread != "fjall").collect();
+    let by = |thread: &str| on_the_path.iter().filter(|(name, _)| name == thread).count();
+    assert_eq!(by("sequencer"), usize::try_from(adds).expect("small"), "one commit, one sync: {calls:?}");
+    assert!(on_the_path.iter().all(|(name, call)| name != "sequencer" || call == "fdatasync"), "{calls:?}");
+    assert_eq!(by("publisher"), 0, "publication does not wait for the disk: {calls:?}");
+}
