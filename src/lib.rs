@@ -9,10 +9,16 @@
 //! | [`judge`], [`lookup`] | duplicates, in order; entries by hash and by index |
 //! | [`integrate`], [`audit`] | entries to tiles and head; the second opinion on both |
 //! | [`signer`], [`keys`] | signed checkpoints; key files |
+//! | [`config`] | what is fixed for a log's life, and what its operator sets |
+//! | [`probe`] | where tests reach into the write path |
 //! | [`publish`], [`heads`], [`applied`] | from committed to public; the heads and watermarks |
 //! | [`housekeeping`] | flushing, journal, ledger, free space, refresh |
 //! | [`init`], [`recover`] | a new directory; an existing one, or a refusal |
 //! | [`store`] | durable state |
+//! | [`source`], [`reader`] | tiles from a folder or URL; tiles for readers, cached |
+//! | [`prove`], [`fsck`] | proofs from authenticated tiles; everything derived again |
+//! | [`submit`] | entries to a log over HTTP |
+//! | [`serve`] | threads, listeners, and an orderly end |
 //! | [`cli`] | the command line |
 //!
 //! Hashes, proofs and notes are in the crate `tlog`.

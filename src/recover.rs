@@ -284,7 +284,7 @@ fn remembered(sources: &Sources<'_>) -> Result<Remembered, RecoverError> {
             known.push(("the published checkpoint".to_owned(), seen.head()));
         }
         Some(Err(_)) => {
-            tracing::warn!("the checkpoint file is cut short, as by a power cut; it is written again")
+            tracing::warn!("the checkpoint file is cut short, as by a power cut; it is written again");
         }
         None => (),
     }

