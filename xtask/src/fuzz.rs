@@ -34,6 +34,9 @@ pub(crate) fn fuzz(only: Option<&str>, seconds: u32) -> Result<()> {
             pair.iter().map(|target| Ok((target.clone(), start(&built, target, seconds)?))).collect();
         for (target, mut child) in children? {
             if !child.wait()?.success() {
+                let log = std::fs::read_to_string(log_of(&target)).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                println!("{}", lines[lines.len().saturating_sub(40)..].join("\n"));
                 bail!("fuzzing {target} found something; the input is in fuzz/artifacts/{target}");
             }
             println!("fuzz {target}: {seconds} s, nothing found");
@@ -65,7 +68,13 @@ fn start(built: &std::path::Path, target: &str, seconds: u32) -> Result<Child> {
             "-verbosity=0",
             "-print_final_stats=1",
         ]);
+    let log = log_of(target);
+    child.stderr(std::fs::File::create(&log).with_context(|| log.display().to_string())?);
     child.spawn().with_context(|| format!("cannot start {}", program.display()))
+}
+
+fn log_of(target: &str) -> PathBuf {
+    root().join("fuzz/artifacts").join(format!("{target}.log"))
 }
 
 fn targets() -> Result<Vec<String>> {

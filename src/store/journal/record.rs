@@ -117,3 +117,61 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Option<Record> {
     let digest = Hash::from_bytes(digest.try_into().expect("32 bytes"));
     Some(Record { seq: number(8), previous: hash(16), digest, commit })
 }
+
+#[cfg(test)]
+mod tests {
+    use tlog::hash::leaf_hash;
+
+    use super::super::segment::encode_header;
+    use super::*;
+
+    const SPECIFICATION: &str = include_str!("../../../docs/spec/journal.md");
+
+    /// The specification's vectors: the lines of hex between fences.
+    fn vectors() -> Vec<String> {
+        let blocks = SPECIFICATION.split("```text\n").skip(1);
+        blocks.map(|block| block.split("```").next().expect("a block").lines().collect()).collect()
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn key() -> Key {
+        std::array::from_fn(|at| u8::try_from(at).expect("small"))
+    }
+
+    fn commit() -> Commit {
+        let mut entries = Vec::new();
+        bundle::push_entry(&mut entries, b"first").expect("short");
+        let head = TreeHead { size: TreeSize::new(1).expect("a size"), root: leaf_hash(b"first") };
+        Commit { head, time: UnixMillis::new(1_790_000_000_000), first: TreeSize::ZERO, entries, count: 1 }
+    }
+
+    #[test]
+    fn segments_and_records_are_those_of_the_specification() {
+        let [segment, record] = vectors().try_into().expect("two vectors");
+        assert_eq!(hex(&encode_header(1, 1 << 20, &key())[..88]), segment);
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &key(), 2, &Hash::from_bytes([0xaa; 32]), &commit());
+        assert_eq!(bytes.len(), ALIGN_BYTES);
+        assert_eq!(hex(&bytes[..record.len() / 2]), record);
+        assert!(bytes[record.len() / 2..].iter().all(|byte| *byte == 0));
+        let read = decode(&key(), &bytes).expect("a record");
+        assert_eq!((read.seq, read.commit), (2, commit()));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_another_key_are_noticed() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &key(), 2, &Hash::from_bytes([0xaa; 32]), &commit());
+        let used = HEADER_BYTES + 7 + DIGEST_BYTES;
+        for bit in 0..used * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&key(), &flipped).is_none(), "bit {bit}");
+        }
+        assert!(decode(&[0; 32], &bytes).is_none());
+        assert!((0..used).all(|cut| decode(&key(), &bytes[..cut]).is_none()), "cut short");
+    }
+}
