@@ -12,7 +12,9 @@ pub use follower::{IndexError, IndexFollower};
 
 use std::path::Path;
 
-use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::config::{
+    BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PartitioningPolicy, PinningPolicy,
+};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tlog::hash::Hash;
 use tlog::ids::{TreeHead, TreeSize};
@@ -56,6 +58,11 @@ impl Index {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
                 .filter_policy(FilterPolicy::all(filter))
+                // Nearly every search is for a leaf that is not there. It must be answered from memory: a filter that
+                // is read from its file for each search costs more than everything else that an append does.
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(false))
+                .index_block_pinning_policy(PinningPolicy::all(true))
         };
         let leaves = database.keyspace("leaves", options)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
