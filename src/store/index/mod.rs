@@ -1,7 +1,7 @@
 //! The index: leaf hash to place in the tree. Losable; everything in it can be derived from the tiles.
 //!
 //! An LSM tree keyed on the full 32 bytes of the leaf hash, the value a big-endian u64, and a watermark (tree size
-//! and root) that is written atomically with each batch. [`follower`] feeds it behind the sequencer's back.
+//! and root) that is written atomically with each batch. `follower.rs` feeds it behind the sequencer's back.
 //!
 //! What it says is never believed: [`crate::lookup`] compares every hit with the stored entry, and a miss counts
 //! only because the follower's memory holds what is not yet written here.

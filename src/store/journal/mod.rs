@@ -8,7 +8,7 @@
 //! Because one record is in flight at a time, whatever does not verify at the end was never acknowledged, and
 //! nothing that verifies can come after it. If something does, the journal is damaged and is refused.
 //!
-//! The byte layout is in `docs/spec/journal.md`; see [`record`] and [`segment`].
+//! The byte layout is in `docs/spec/journal.md`; see `record.rs` and `segment.rs`.
 
 mod record;
 mod segment;
