@@ -1,7 +1,9 @@
 //! The one module that knows cryptographic back ends.
 //!
-//! Signing is deterministic everywhere and by the RustCrypto crates. Verification in volume (P-256,
-//! ML-DSA-44) is by aws-lc-rs where it builds and by RustCrypto on wasm; the two are tested against each other.
+//! Tree heads are signed deterministically by the RustCrypto crates. Verification in volume (P-256, ML-DSA-44) and
+//! ML-DSA-44 signing are by aws-lc-rs where it builds and by RustCrypto on wasm; the two are tested against each
+//! other. AWS-LC draws the randomness of its ML-DSA signatures itself, which is the one exception to "no
+//! randomness" in this crate.
 //! Ed25519 is accepted by `verify_strict` on every target: small-order keys and malleable signatures are refused,
 //! so that all verifiers agree.
 //!
@@ -10,6 +12,7 @@
 
 use ed25519_dalek::VerifyingKey as Ed25519Key;
 use p256::pkcs8::{DecodePublicKey, EncodePublicKey};
+use zeroize::Zeroizing;
 
 /// Bytes of an Ed25519 public key.
 pub const ED25519_KEY_BYTES: usize = 32;
@@ -17,6 +20,8 @@ pub const ED25519_KEY_BYTES: usize = 32;
 pub const ED25519_SIGNATURE_BYTES: usize = 64;
 /// Bytes of an ML-DSA-44 public key (FIPS 204, table 2).
 pub const ML_DSA_44_KEY_BYTES: usize = 1312;
+/// Bytes of the seed of an ML-DSA-44 private key.
+pub const ML_DSA_44_SEED_BYTES: usize = 32;
 /// Bytes of an ML-DSA-44 signature (FIPS 204, table 2).
 pub const ML_DSA_44_SIGNATURE_BYTES: usize = 2420;
 
@@ -66,16 +71,43 @@ pub fn verify_ml_dsa_44(key: &[u8; ML_DSA_44_KEY_BYTES], message: &[u8], signatu
     backend::verify_ml_dsa_44(key, message, signature)
 }
 
+/// An ML-DSA-44 private key, ready to sign. It keeps its seed, which is the form that it is stored in.
+pub(crate) struct MlDsa44Secret {
+    seed: Zeroizing<[u8; ML_DSA_44_SEED_BYTES]>,
+    key: backend::MlDsa44Key,
+}
+
+impl MlDsa44Secret {
+    /// Expands a seed (FIPS 204, algorithm 6).
+    pub(crate) fn from_seed(seed: &[u8; ML_DSA_44_SEED_BYTES]) -> Self {
+        Self { seed: Zeroizing::new(*seed), key: backend::MlDsa44Key::from_seed(seed) }
+    }
+
+    pub(crate) fn seed(&self) -> &[u8; ML_DSA_44_SEED_BYTES] {
+        &self.seed
+    }
+
+    pub(crate) fn public_key(&self) -> Vec<u8> {
+        self.key.public_key()
+    }
+
+    /// Signs with an empty context (FIPS 204, algorithm 2); with fresh randomness where the back end has some.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.key.sign(message)
+    }
+}
+
 /// SHA-256 over the concatenation, by another implementation than [`crate::hash`]'s where the target has one.
 #[must_use]
 pub fn sha256_independent(parts: &[&[u8]]) -> [u8; 32] {
     backend::sha256(parts)
 }
 
-/// The RustCrypto verifiers: the only ones on wasm, and the other opinion in tests elsewhere.
+/// The RustCrypto back end: the only one on wasm, and the other opinion in tests elsewhere.
 #[cfg(any(test, target_family = "wasm"))]
 pub(crate) mod portable {
-    use ml_dsa::{EncodedSignature, EncodedVerifyingKey, MlDsa44, VerifyingKey};
+    use ml_dsa::signature::Keypair as _;
+    use ml_dsa::{EncodedSignature, EncodedVerifyingKey, MlDsa44, SigningKey, VerifyingKey};
     use p256::ecdsa::signature::Verifier;
     use p256::pkcs8::DecodePublicKey;
 
@@ -91,13 +123,31 @@ pub(crate) mod portable {
         let Some(signature) = ml_dsa::Signature::<MlDsa44>::decode(&signature) else { return false };
         VerifyingKey::<MlDsa44>::decode(&key).verify_with_context(message, &[], &signature)
     }
+
+    /// Signs by the deterministic variant.
+    pub(crate) struct MlDsa44Key(SigningKey<MlDsa44>);
+
+    impl MlDsa44Key {
+        pub(crate) fn from_seed(seed: &[u8; super::ML_DSA_44_SEED_BYTES]) -> Self {
+            Self(SigningKey::from_seed(&(*seed).into()))
+        }
+
+        pub(crate) fn public_key(&self) -> Vec<u8> {
+            self.0.verifying_key().encode().to_vec()
+        }
+
+        pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+            let signature = self.0.expanded_key().sign_deterministic(message, &[]);
+            signature.expect("an empty context is never too long").encode().to_vec()
+        }
+    }
 }
 
 #[cfg(target_family = "wasm")]
 mod backend {
     use sha2::{Digest, Sha256};
 
-    pub(super) use super::portable::{verify_ml_dsa_44, verify_p256};
+    pub(super) use super::portable::{MlDsa44Key, verify_ml_dsa_44, verify_p256};
 
     pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         parts.iter().fold(Sha256::new(), |hasher, part| hasher.chain_update(part)).finalize().into()
@@ -107,7 +157,9 @@ mod backend {
 #[cfg(not(target_family = "wasm"))]
 mod backend {
     use aws_lc_rs::digest::{Context, SHA256};
-    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ML_DSA_44, UnparsedPublicKey};
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_ASN1, KeyPair, ML_DSA_44, ML_DSA_44_SIGNING, PqdsaKeyPair, UnparsedPublicKey,
+    };
 
     pub(super) fn verify_p256(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki).verify(message, signature).is_ok()
@@ -115,6 +167,26 @@ mod backend {
 
     pub(super) fn verify_ml_dsa_44(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ML_DSA_44, key).verify(message, signature).is_ok()
+    }
+
+    pub(super) struct MlDsa44Key(PqdsaKeyPair);
+
+    impl MlDsa44Key {
+        pub(super) fn from_seed(seed: &[u8; super::ML_DSA_44_SEED_BYTES]) -> Self {
+            Self(PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, seed).expect("every 32 bytes are a seed"))
+        }
+
+        pub(super) fn public_key(&self) -> Vec<u8> {
+            self.0.public_key().as_ref().to_vec()
+        }
+
+        pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+            let mut signature = vec![0; super::ML_DSA_44_SIGNATURE_BYTES];
+            let length = self.0.sign(message, &mut signature);
+            let length = length.expect("a whole key signs, and the buffer has the length of a signature");
+            assert_eq!(length, signature.len(), "ML-DSA-44 signatures have one length");
+            signature
+        }
     }
 
     pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -168,6 +240,21 @@ mod tests {
                 !verify_ml_dsa_44(&key, b"message", &bad)
                     && !portable::verify_ml_dsa_44(&key, b"message", &bad)
             );
+        }
+    }
+
+    #[test]
+    fn both_ml_dsa_back_ends_make_the_same_key_of_a_seed_and_accept_each_others_signatures() {
+        for seed in [[0; 32], [7; 32], [0xff; 32]] {
+            let (ours, other) = (MlDsa44Secret::from_seed(&seed), portable::MlDsa44Key::from_seed(&seed));
+            assert_eq!(ours.public_key(), other.public_key());
+            let key: [u8; ML_DSA_44_KEY_BYTES] = ours.public_key().try_into().unwrap();
+            for signature in [ours.sign(b"message"), other.sign(b"message")] {
+                assert!(verify_ml_dsa_44(&key, b"message", &signature));
+                assert!(portable::verify_ml_dsa_44(&key, b"message", &signature));
+                assert!(!verify_ml_dsa_44(&key, b"other", &signature));
+                assert!(!portable::verify_ml_dsa_44(&key, b"other", &signature));
+            }
         }
     }
 

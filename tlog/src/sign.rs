@@ -1,8 +1,7 @@
 //! Signing keys: deterministic, named, and wiped from memory when dropped.
 //!
-//! Each signer makes one kind of signature line. All are deterministic: Ed25519 by construction, ECDSA by
-//! RFC 6979, ML-DSA-44 by its deterministic variant, so that the same input gives the same bytes and no random
-//! source is needed to sign.
+//! Each signer makes one kind of signature line. What a log signs with is deterministic: Ed25519 by construction,
+//! ECDSA by RFC 6979, so that the same input gives the same bytes. ML-DSA-44 cosignatures may differ each time.
 //!
 //! Keys are 32-byte seeds or PKCS#8 documents. Making a seed needs a random source and is the caller's.
 //! No secret ever reaches `Debug` or an error message.
@@ -11,13 +10,13 @@ use std::fmt;
 
 use ed25519_dalek::Signer as _;
 use ml_dsa::MlDsa44;
-use ml_dsa::signature::Keypair as _;
 use p256::pkcs8::EncodePublicKey as _;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use zeroize::Zeroizing;
 
 use crate::checkpoint::{Checkpoint, join_tree_head_signature, tree_head_message};
 use crate::cosignature::{Subtree, ed25519_message, ml_dsa_message, subtree_of};
+use crate::crypto::MlDsa44Secret;
 use crate::ids::{KeyName, TreeHead, UnixMillis};
 use crate::note::SignatureLine;
 use crate::vkey::{KeyKind, VerifierKey};
@@ -227,6 +226,20 @@ impl CosignerEd25519 {
         Self(Named::ed25519(ed25519_dalek::SigningKey::from_bytes(seed), name, KeyKind::CosignatureEd25519))
     }
 
+    /// From a PKCS#8 document (RFC 8410).
+    ///
+    /// # Errors
+    /// [`SignerError::Pkcs8`].
+    pub fn from_pkcs8_der(name: KeyName, der: &[u8]) -> Result<Self, SignerError> {
+        Ok(Self(Named::ed25519(ed25519_from_pkcs8(der)?, name, KeyKind::CosignatureEd25519)))
+    }
+
+    /// The PKCS#8 document.
+    #[must_use]
+    pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
+        to_pkcs8(&self.0.secret)
+    }
+
     /// The key that verifies.
     #[must_use]
     pub fn verifier_key(&self) -> VerifierKey {
@@ -243,15 +256,31 @@ impl CosignerEd25519 {
 
 /// Makes ML-DSA-44 cosignatures (0x06) on checkpoints and subtrees.
 #[derive(Debug)]
-pub struct CosignerMlDsa44(Named<ml_dsa::SigningKey<MlDsa44>>);
+pub struct CosignerMlDsa44(Named<MlDsa44Secret>);
 
 impl CosignerMlDsa44 {
     /// From the 32-byte seed of FIPS 204, algorithm 6.
     #[must_use]
     pub fn from_seed(name: KeyName, seed: &[u8; SEED_BYTES]) -> Self {
-        let secret = ml_dsa::SigningKey::<MlDsa44>::from_seed(&(*seed).into());
-        let material = secret.verifying_key().encode().to_vec();
+        let secret = MlDsa44Secret::from_seed(seed);
+        let material = secret.public_key();
         Self(Named::new(secret, name, KeyKind::CosignatureMlDsa44, material))
+    }
+
+    /// From a PKCS#8 document that holds the seed (RFC 9881, section 6).
+    ///
+    /// # Errors
+    /// [`SignerError::Pkcs8`].
+    pub fn from_pkcs8_der(name: KeyName, der: &[u8]) -> Result<Self, SignerError> {
+        let secret = ml_dsa::SigningKey::<MlDsa44>::from_pkcs8_der(der).map_err(|_| SignerError::Pkcs8)?;
+        let seed = Zeroizing::new((*secret.as_seed()).into());
+        Ok(Self::from_seed(name, &seed))
+    }
+
+    /// The PKCS#8 document, with the seed alone.
+    #[must_use]
+    pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
+        to_pkcs8(&ml_dsa::SigningKey::<MlDsa44>::from_seed(&(*self.0.secret.seed()).into()))
     }
 
     /// The key that verifies.
@@ -278,7 +307,6 @@ impl CosignerMlDsa44 {
     }
 
     pub(crate) fn sign_message(&self, message: &[u8]) -> Vec<u8> {
-        let signature = self.0.secret.expanded_key().sign_deterministic(message, &[]);
-        signature.expect("an empty context is never too long").encode().to_vec()
+        self.0.secret.sign(message)
     }
 }
