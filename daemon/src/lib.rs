@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod config;
 pub mod fetch;
+pub mod keyfile;
 pub mod listen;
+pub mod lock;
 pub mod logging;
 pub mod metrics;
 pub mod problem;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum LockError {
     /// Another process holds it.
     #[error(
-        "{path} is in use by another process ({holder}); stop that one first, a log has one writer",
+        "{path} is in use by another process ({holder}); stop that one first, one process at a time may use it",
         path = path.display()
     )]
     Held {

@@ -15,5 +15,5 @@ pub mod disk;
 pub mod index;
 pub mod journal;
 pub mod ledger;
-pub mod lock;
+pub use daemon::lock;
 pub mod tiles;
