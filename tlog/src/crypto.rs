@@ -65,6 +65,13 @@ pub fn is_canonical_p256_signature(signature: &[u8]) -> bool {
     parsed.normalize_s() == parsed && parsed.to_der().as_bytes() == signature
 }
 
+/// The one canonical form of a P-256 signature, which holds exactly if the given one does; `None` if it is not DER.
+#[must_use]
+pub fn canonical_p256_signature(signature: &[u8]) -> Option<Vec<u8>> {
+    let parsed = p256::ecdsa::Signature::from_der(signature).ok()?;
+    Some(parsed.normalize_s().to_der().as_bytes().to_vec())
+}
+
 /// Verifies ML-DSA-44 with an empty context (FIPS 204, algorithm 3).
 #[must_use]
 pub fn verify_ml_dsa_44(key: &[u8; ML_DSA_44_KEY_BYTES], message: &[u8], signature: &[u8]) -> bool {

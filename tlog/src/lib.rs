@@ -5,14 +5,15 @@
 //! which hashes it needs, lets the caller read them, and then consumes exactly those.
 //!
 //! Start with [`hash`] and [`ids`]; trees and proofs are [`tree`], [`proof`], [`tile`], [`verify_tiles`]; signed
-//! things are [`note`], [`checkpoint`], [`cosignature`], [`policy`], [`tlog_proof`]. Cryptographic back ends are
-//! behind [`crypto`].
+//! things are [`note`], [`checkpoint`], [`cosignature`], [`policy`], [`tlog_proof`]; what proves that one of the
+//! signers lied is [`evidence`]. Cryptographic back ends are behind [`crypto`].
 
 pub mod b64;
 pub mod bundle;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod crypto;
+pub mod evidence;
 pub mod hash;
 pub mod ids;
 pub mod note;

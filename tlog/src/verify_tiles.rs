@@ -26,7 +26,10 @@ use std::collections::BTreeMap;
 use crate::bundle::{self, BundleError};
 use crate::hash::{HASH_BYTES, Hash, leaf_hash};
 use crate::ids::{LeafIndex, TreeHead, TreeSize};
-use crate::proof::{Plan, ProofError, check_consistency, check_inclusion, plan_consistency, plan_inclusion};
+use crate::proof::{
+    Plan, ProofError, check_consistency, check_inclusion, check_subtree_consistency, plan_consistency,
+    plan_inclusion, plan_subtree_consistency,
+};
 use crate::tile::{Bundle, Tile, TilePath, partial_tiles, tile_of};
 use crate::tree::{Node, fold, root_of};
 
@@ -214,6 +217,19 @@ impl AuthenticTiles {
         let head = TreeHead { size: old, root };
         check_consistency(&head, &self.head, &proof)?;
         Ok((head, proof))
+    }
+
+    /// The hash of a complete subtree and its consistency proof, checked; for a leaf that is its inclusion proof.
+    /// The nodes must have been planned: see [`crate::evidence::fork::subtree_nodes`].
+    ///
+    /// # Errors
+    /// [`TilesError::NotPlanned`], or that the subtree is not in the tree.
+    pub fn subtree(&self, node: Node) -> Result<(Hash, Vec<Hash>), TilesError> {
+        let leaves = node.leaves();
+        let proof = self.finish(plan_subtree_consistency(leaves.start, leaves.end, self.head.size)?)?;
+        let hash = self.node(node).ok_or(TilesError::NotPlanned)?;
+        check_subtree_consistency(leaves.start, leaves.end, &hash, &self.head, &proof)?;
+        Ok((hash, proof))
     }
 
     fn finish(&self, plan: Plan) -> Result<Vec<Hash>, TilesError> {

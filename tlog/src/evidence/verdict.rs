@@ -1,0 +1,217 @@
+//! What verified evidence says, in words for people who do not know what a tree is.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::{Leaf, Role};
+use crate::hash::Hash;
+use crate::ids::{LeafIndex, Origin, TreeHead};
+use crate::vkey::VerifierKey;
+
+/// A tree that the accused has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedTree {
+    /// Size and root.
+    pub head: TreeHead,
+    /// The time in a witness's cosignature, in seconds since 1970; 0 where none is stated.
+    pub cosigned_at: u64,
+}
+
+/// What the two trees contradict each other about, the smaller tree's part first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Two roots for one size.
+    Roots,
+    /// Two hashes of one complete subtree.
+    Subtrees {
+        /// The indexes of its leaves.
+        leaves: Range<u64>,
+        /// In either tree.
+        hashes: [Hash; 2],
+    },
+    /// Two leaves at one index.
+    Leaves {
+        /// The place.
+        index: LeafIndex,
+        /// In either tree.
+        leaves: [Leaf; 2],
+    },
+}
+
+/// Two signed things that cannot both be true. Has no constructor but [`super::Evidence::verify`].
+///
+/// Its `Display` is what every `verify-evidence` prints: several lines for a journalist or a court.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    role: Role,
+    accused: VerifierKey,
+    origin: Origin,
+    signed: [SignedTree; 2],
+    about: About,
+}
+
+impl Contradiction {
+    pub(super) fn new(
+        role: Role,
+        accused: VerifierKey,
+        origin: Origin,
+        signed: [SignedTree; 2],
+        about: About,
+    ) -> Self {
+        Self { role, accused, origin, signed, about }
+    }
+
+    /// As what the owner of the key is accused.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The key that signed both.
+    #[must_use]
+    pub fn accused(&self) -> &VerifierKey {
+        &self.accused
+    }
+
+    /// The log that both trees are said to be of.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The two trees, the smaller one first.
+    #[must_use]
+    pub fn signed(&self) -> &[SignedTree; 2] {
+        &self.signed
+    }
+
+    /// What they contradict each other about.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// One line: who did what.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let what = match &self.about {
+            About::Roots => "of the same size".to_owned(),
+            About::Subtrees { leaves, .. } => format!("that differ in {}", entries(leaves)),
+            About::Leaves { index, .. } => format!("that differ in entry {index}"),
+        };
+        match self.role {
+            Role::Log => format!("The log {} has signed two different trees {what}.", self.origin),
+            Role::Witness => format!(
+                "The witness {} has cosigned two different trees {what} of the log {}.",
+                self.accused.name(),
+                self.origin
+            ),
+        }
+    }
+
+    fn statement(&self, at: usize) -> String {
+        let SignedTree { head, cosigned_at } = self.signed[at];
+        let when = if cosigned_at == 0 { String::new() } else { format!(" at {}", utc(cosigned_at)) };
+        let tree = format!("a tree of {} entries with the root {}", head.size, head.root.to_base64());
+        let holds = match &self.about {
+            About::Roots => String::new(),
+            About::Subtrees { leaves, hashes } => {
+                let hash = hashes[at].to_base64();
+                format!(",\n     in which {} hash to {hash}", entries(leaves))
+            }
+            About::Leaves { index, leaves } => {
+                let hash = leaves[at].hash();
+                let length = match &leaves[at] {
+                    Leaf::Entry(entry) => format!(", whose {} bytes are in the file", entry.len()),
+                    Leaf::Hash(_) => String::new(),
+                };
+                format!(",\n     in which entry {index} is the one with the leaf hash {hash}{length}")
+            }
+        };
+        format!("  {}. signed{when}: {tree}{holds}", at + 1)
+    }
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.summary())?;
+        writeln!(
+            f,
+            "Both signatures are by one key, {} (key ID {:08x}):",
+            self.accused.name(),
+            self.accused.id()
+        )?;
+        writeln!(f, "{}\n{}\n", self.statement(0), self.statement(1))?;
+        let why = match &self.about {
+            About::Roots => {
+                "The root is computed from every entry of the tree. Two roots for one number of entries mean two \
+                 different lists of entries, and there is only one list in a log."
+            }
+            About::Subtrees { .. } => {
+                "The file proves both under the signed roots. A log only ever appends: once entries are in it, they \
+                 are the same in every later tree, and so is their hash."
+            }
+            About::Leaves { .. } => {
+                "The file proves both under the signed roots. A log only ever appends: once an entry has a place, \
+                 the same entry stands there in every later tree."
+            }
+        };
+        let who = match self.role {
+            Role::Log => "Whoever holds this key showed one of these trees and denied it with the other.",
+            Role::Witness => {
+                "A witness promises to cosign only trees that continue each other. Whoever holds this key has \
+                 broken that promise."
+            }
+        };
+        write!(f, "Both cannot be true. {why}\n{who}")
+    }
+}
+
+/// `entry 4`, `entries 4 to 7`.
+fn entries(leaves: &Range<u64>) -> String {
+    if leaves.end - leaves.start == 1 {
+        return format!("entry {}", leaves.start);
+    }
+    format!("entries {} to {}", leaves.start, leaves.end - 1)
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC, up to the year 9999; beyond it the number.
+fn utc(seconds: u64) -> String {
+    const YEAR_10000: u64 = 253_402_300_800;
+    if seconds >= YEAR_10000 {
+        return format!("{seconds} seconds after 1970-01-01T00:00:00Z");
+    }
+    let (day, second) = (seconds / 86_400, seconds % 86_400);
+    // Years are counted from March, so that the day that a leap year adds comes last, in eras of 400 years.
+    let day = day + 719_468;
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = 400 * era + year + next;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc() {
+        for (seconds, text) in [
+            (1, "1970-01-01T00:00:01Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (1_795_507_200, "2026-11-24T08:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "253402300800 seconds after 1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+    }
+}
