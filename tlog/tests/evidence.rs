@@ -441,14 +441,14 @@ fn one_role_cannot_be_written_as_the_other() {
 fn what_others_wrote_under_the_note_neither_spoils_nor_enters_evidence() {
     for (_, signer) in signers() {
         let keys = [signer.key()];
-        let heads = [1, 2].map(|salt| head(&leaves(7, 5, salt)));
-        let clean = Evidence::two_roots(&keys, &signer.head(heads[0]), &signer.head(heads[1])).unwrap();
-        let spoiled = heads.map(|head| {
-            let note = signer.head(head);
+        let notes = [1, 2].map(|salt| signer.head(head(&leaves(7, 5, salt))));
+        let clean = Evidence::two_roots(&keys, &notes[0], &notes[1]).unwrap();
+        let spoiled = notes.map(|note| {
             let good = note.signatures()[0].clone();
             let junk = SignatureLine::new(good.name().clone(), good.id(), vec![7; good.signature().len()]);
-            let foreign =
-                ed25519().line("other.example\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 0);
+            let other =
+                Signer::Cosigner(CosignerEd25519::from_seed("other.example".parse().unwrap(), &[8; 32]));
+            let foreign = other.line(note.text(), 3);
             note.with_signatures(vec![junk, foreign, good.clone(), good]).unwrap()
         });
         let found = Evidence::two_roots(&keys, &spoiled[0], &spoiled[1]).unwrap();
