@@ -1,7 +1,15 @@
-//! What a government record is, apart from the log that holds it. Pure: no I/O, clock or randomness.
+//! Records: what agencies sign, who may sign it, and what can be shown or destroyed later.
 //!
-//! | Room | Holds |
-//! |---|---|
-//! | [`rsf`] | registers in Register Serialisation Format: parsed, replayed, their published roots checked |
+//! Pure: no I/O, no clock, no randomness. A monitor and a server that use this crate see the same records.
+//!
+//! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits. [`json`], [`ids`] and
+//! [`time`] are the small values they are made of. [`rsf`] reads registers as GOV.UK published them.
 
+#![forbid(unsafe_code)]
+
+pub mod ids;
+pub mod json;
+pub mod registry;
 pub mod rsf;
+pub mod statement;
+pub mod time;

@@ -1,0 +1,4 @@
+pub(crate) mod world;
+
+mod bad_behaviour;
+mod lifecycle;
