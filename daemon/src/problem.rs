@@ -72,6 +72,11 @@ impl Problem {
     /// The response. Never cacheable.
     #[must_use]
     pub fn into_response(self) -> Response<Full<Bytes>> {
+        let (parts, body) = self.parts();
+        Response::from_parts(parts, Full::new(body))
+    }
+
+    fn parts(self) -> (http::response::Parts, Bytes) {
         let document = Document {
             kind: format!("{TYPE_PREFIX}{}", self.kind),
             title: self.title,
@@ -79,7 +84,7 @@ impl Problem {
             detail: &self.detail,
         };
         let body = serde_json::to_vec(&document).expect("a problem document has a JSON form");
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -90,7 +95,23 @@ impl Problem {
         if let Some(methods) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
-        response
+        response.into_parts()
+    }
+
+    /// The response as bytes of HTTP/1.1 that end the connection, for where there is no HTTP machinery.
+    #[must_use]
+    pub fn to_http1(&self) -> Vec<u8> {
+        let (parts, body) = self.clone().parts();
+        let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\n", parts.status).into_bytes();
+        for (name, value) in &parts.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
     }
 }
 

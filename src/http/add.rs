@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use daemon::listen::body::{BodyLimits, read_body};
+use daemon::listen::body::{BodyLimits, Held, read_body_within};
 use daemon::problem::{Problem, jittered_seconds};
-use http::{HeaderMap, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use serde::Serialize;
 use tlog::bundle::{self, ENTRY_BYTES_MAX};
@@ -44,15 +44,18 @@ impl App {
     pub(super) async fn add(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
         self.is_open()?;
         let as_json = prefers_json(request.headers());
-        let entry = self.body(request, ENTRY_BYTES_MAX).await?;
-        if entry.is_empty() {
-            return Err(error::malformed("The body is empty. An entry has 1 to 65535 bytes."));
+        let body = self.body(request, ENTRY_BYTES_MAX).await?;
+        if body.bytes.is_empty() {
+            return Err(error::not_an_entry("The body is empty. An entry has 1 to 65535 bytes."));
         }
         let timer = self.add_seconds.start_timer();
-        let placed = match self.log.admit_if_new(&entry).map_err(|error| self.add_failed(&error))? {
-            Some(answer) => self.wait(Admitted::Waiting(answer)).await?,
-            None => self.admit(vec![entry]).await?,
+        let admitted = match self.log.admit_if_new(&body.bytes).map_err(|error| self.add_failed(&error))? {
+            Some(answer) => Admitted::Waiting(answer),
+            None => self.admit(vec![body.bytes.clone()]).await?,
         };
+        // From here on the entry is the pool's, which counts it by itself.
+        drop(body);
+        let placed = self.wait(admitted).await?;
         timer.observe_duration();
         let [placed] = placed.as_slice() else { return Err(error::internal()) };
         Ok(match as_json {
@@ -65,9 +68,11 @@ impl App {
         self.is_open()?;
         let as_json = prefers_json(request.headers());
         let body = self.body(request, self.log.config.limits.batch_bytes_max.as_usize()).await?;
-        let entries = self.split(&body)?;
+        let entries = self.split(&body.bytes)?;
         let timer = self.add_seconds.start_timer();
-        let placed = self.admit(entries).await?;
+        let admitted = self.admit(entries).await?;
+        drop(body);
+        let placed = self.wait(admitted).await?;
         timer.observe_duration();
         if as_json {
             return Ok(json(Caching::Never, &placed.iter().map(PlacedJson::from).collect::<Vec<_>>()));
@@ -85,7 +90,7 @@ impl App {
         }
     }
 
-    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, Problem> {
+    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Held, Problem> {
         check_kind(request.headers())?;
         let length = request.body().size_hint().exact();
         if length.is_none() && request.version() <= Version::HTTP_11 {
@@ -98,7 +103,8 @@ impl App {
             ));
         }
         let limits = BodyLimits { bytes_max, idle: BODY_IDLE, total: BODY_TOTAL };
-        read_body(request.into_body(), limits).await.map_err(error::body)
+        let read = read_body_within(request.into_body(), limits, &self.bodies).await;
+        read.map_err(|error| error::body(error, |base| jittered_seconds(&*self.random, base)))
     }
 
     fn split(&self, body: &Bytes) -> Result<Vec<Bytes>, Problem> {
@@ -107,7 +113,7 @@ impl App {
             error::malformed(detail)
         })?;
         if let Some(at) = entries.iter().position(|entry| entry.is_empty()) {
-            return Err(error::malformed(format!("Entry {at} of the batch is empty.")));
+            return Err(error::not_an_entry(format!("Entry {at} of the batch is empty.")));
         }
         let entries_max = self.log.config.limits.batch_entries_max;
         if entries.is_empty() {
@@ -120,11 +126,10 @@ impl App {
         Ok(entries.into_iter().map(|entry| body.slice_ref(entry)).collect())
     }
 
-    async fn admit(self: &Arc<Self>, entries: Vec<Bytes>) -> Result<Vec<Placed>, Problem> {
+    async fn admit(self: &Arc<Self>, entries: Vec<Bytes>) -> Result<Admitted, Problem> {
         let log = Arc::clone(&self.log);
         let admitted = tokio::task::spawn_blocking(move || log.admit(entries)).await;
-        let admitted = admitted.map_err(|_| error::internal())?.map_err(|error| self.add_failed(&error))?;
-        self.wait(admitted).await
+        admitted.map_err(|_| error::internal())?.map_err(|error| self.add_failed(&error))
     }
 
     async fn wait(&self, admitted: Admitted) -> Result<Vec<Placed>, Problem> {
@@ -152,20 +157,27 @@ impl App {
     }
 }
 
+/// The body is the entry, byte for byte: one type, and no content coding.
 fn check_kind(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
-    if kind.eq_ignore_ascii_case(BYTES) {
-        return Ok(());
+    let unsupported = |detail: String| {
+        let (status, title) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type");
+        Problem::new(status, "unsupported-media-type", title, detail)
+    };
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    for kind in headers.get_all(header::CONTENT_TYPE).iter().map(text) {
+        if !kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(BYTES) {
+            return Err(unsupported(format!(
+                "The body must be application/octet-stream, and the request says {kind:?}. With curl: \
+                 -H 'Content-Type: application/octet-stream' --data-binary @FILE."
+            )));
+        }
     }
-    let detail = format!(
-        "The body must be application/octet-stream, and the request says {kind:?}. With curl: \
-         -H 'Content-Type: application/octet-stream' --data-binary @FILE."
-    );
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "Unsupported media type",
-        detail,
-    ))
+    for coding in headers.get_all(header::CONTENT_ENCODING).iter().map(text) {
+        if !coding.trim().eq_ignore_ascii_case("identity") {
+            return Err(unsupported(format!(
+                "The body must be the entry itself, and the request says that it is encoded with {coding:?}."
+            )));
+        }
+    }
+    Ok(())
 }

@@ -51,10 +51,29 @@ pub(super) fn json(caching: Caching, value: &impl Serialize) -> Answer {
 
 /// The answer to HEAD: the headers of GET, its length included, and no body.
 pub(super) fn without_body(answer: Answer) -> Answer {
-    let (mut parts, body) = answer.into_parts();
-    let length = http_body::Body::size_hint(&body.boxed()).exact().unwrap_or(0);
+    let length = length(&answer);
+    let (mut parts, _) = answer.into_parts();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     Response::from_parts(parts, Full::default())
+}
+
+/// The length of a body.
+pub(super) fn length(answer: &Answer) -> usize {
+    let length = http_body::Body::size_hint(answer.body()).exact();
+    length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+}
+
+/// The answer with something that is dropped together with the last of its bytes.
+pub(super) async fn holding(answer: Answer, what: impl Send + 'static) -> Answer {
+    struct Holding<T>(Bytes, T);
+    impl<T> AsRef<[u8]> for Holding<T> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+    Response::from_parts(parts, Full::new(Bytes::from_owner(Holding(bytes, what))))
 }
 
 fn accepts(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
@@ -87,6 +106,21 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_answer_holds_goes_with_its_last_byte() {
+        let held = std::sync::Arc::new(());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let answer = answer(BYTES, Caching::Forever, vec![7; 100]);
+        let answer = runtime.block_on(holding(answer, std::sync::Arc::clone(&held)));
+        assert_eq!((length(&answer), std::sync::Arc::strong_count(&held)), (100, 2));
+        let bytes = runtime.block_on(answer.into_body().collect()).unwrap().to_bytes();
+        let part = bytes.slice(40..50);
+        drop(bytes);
+        assert_eq!(std::sync::Arc::strong_count(&held), 2, "a part is still on its way");
+        drop(part);
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
+    }
 
     #[test]
     fn gzip_is_used_only_where_it_is_asked_for() {

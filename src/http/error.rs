@@ -39,6 +39,11 @@ pub(super) fn malformed(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
 }
 
+/// What was sent can be read, and is no entry.
+pub(super) fn not_an_entry(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not-an-entry", "Not an entry", detail)
+}
+
 pub(super) fn busy(seconds: u32) -> Problem {
     let detail = "The log is answering as many requests as it can. Try again after the time given.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).retry_after(seconds)
@@ -95,11 +100,12 @@ pub(super) fn add(error: &AddError, seconds: impl Fn(u32) -> u32) -> Problem {
     }
 }
 
-pub(super) fn body(error: BodyError) -> Problem {
+pub(super) fn body(error: BodyError, seconds: impl Fn(u32) -> u32) -> Problem {
     let (status, kind, title) = match error {
         BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "Too slow"),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
+        BodyError::Busy => return busy(seconds(RETRY_BUSY_SECONDS)),
     };
     Problem::new(status, kind, title, sentence(&error.to_string()))
 }

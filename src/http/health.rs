@@ -31,11 +31,16 @@ fn check(log: &Log, clock: &dyn Clock) -> Result<(), String> {
     let checkpoint = VerifiedCheckpoint::verify(&note, keys)
         .and_then(|checkpoint| checkpoint.of(log.signer.origin()))
         .map_err(|error| format!("The checkpoint file does not verify: {error}."))?;
-    let published = log.published();
-    if checkpoint.head().size < published.head().size {
+    // The file may be newer than the head in memory for a moment, never older.
+    let (shown, published) = (checkpoint.head(), log.published().head());
+    if shown.size < published.size {
         return Err("The checkpoint file is older than what has been published.".to_owned());
     }
-    let age = clock.unix_millis().saturating_sub(published.time.get());
+    if shown.size == published.size && shown.root != published.root {
+        return Err("The checkpoint file speaks of another tree than has been published.".to_owned());
+    }
+    let time = checkpoint.tree_head_time().ok_or("The checkpoint file has no time of this log's key.")?;
+    let age = clock.unix_millis().saturating_sub(time.get());
     let limit = log.config.checkpoint.refresh.0 * STALE_PERIODS;
     if u128::from(age) > limit.as_millis() {
         let (age, limit) = (age / 1000, limit.as_secs());

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::clock::Random;
+use daemon::listen::body::Budget;
 use daemon::metrics::Metrics;
 use daemon::problem::Problem;
 use http::{HeaderValue, Method, Request, header};
@@ -34,13 +35,19 @@ use tokio::sync::Semaphore;
 use crate::log::Log;
 use crate::prove::Prover;
 use crate::reader::Reader;
-use answer::{Answer, without_body};
+use answer::{Answer, holding, length, without_body};
 use route::Route;
 
 /// Requests that read the disk at the same time.
 const DISK_READS_MAX: usize = 32;
 /// Requests that wait for their turn to read the disk.
 const DISK_READS_WAITING_MAX: usize = 2048;
+/// Bodies of submissions that are on their way, all together.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Long answers that are on their way, all together.
+const ANSWERS_BYTES_MAX: usize = 256 << 20;
+/// An answer up to this long is not counted.
+const SHORT_ANSWER_BYTES: usize = 64 << 10;
 /// A submission that is not published after this long is answered with "unknown"; it may still be.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -56,6 +63,8 @@ pub struct App {
     page: page::Page,
     turns: Semaphore,
     queue: Semaphore,
+    bodies: Budget,
+    answers: Budget,
     requests: IntCounterVec,
     responses: IntCounterVec,
     added: IntCounterVec,
@@ -84,6 +93,8 @@ impl HttpService {
             page: page::Page::new(&log),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
+            bodies: Budget::new(BODIES_BYTES_MAX),
+            answers: Budget::new(ANSWERS_BYTES_MAX),
             requests: metrics.counters("daybook_http_requests_total", "Requests by route.", "route"),
             responses: metrics.counters("daybook_http_responses_total", "Responses by status.", "status"),
             added: metrics.counters("daybook_entries_answered_total", "Entries by outcome.", "outcome"),
@@ -112,8 +123,11 @@ impl App {
         let head = *request.method() == Method::HEAD;
         let queried = request.uri().query().is_some();
         let app = Arc::clone(&self);
-        let mut answer = match app.route(request).await {
+        let outcome = app.route(request).await;
+        let outcome = if head { outcome.map(without_body) } else { self.counted(outcome).await };
+        let mut answer = match outcome {
             Ok(answer) => answer,
+            Err(problem) if head => without_body(problem.into_response()),
             Err(problem) => problem.into_response(),
         };
         if queried {
@@ -122,7 +136,18 @@ impl App {
         let nosniff = HeaderValue::from_static("nosniff");
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         self.responses.with_label_values(&[answer.status().as_str()]).inc();
-        if head { without_body(answer) } else { answer }
+        answer
+    }
+
+    /// Counts a long answer for as long as it is on its way: clients that read slowly must not fill the memory.
+    async fn counted(&self, outcome: Outcome) -> Outcome {
+        let answer = outcome?;
+        let bytes = length(&answer);
+        if bytes <= SHORT_ANSWER_BYTES {
+            return Ok(answer);
+        }
+        let permit = self.answers.try_take(bytes).ok_or_else(|| self.busy())?;
+        Ok(holding(answer, permit).await)
     }
 
     async fn route(self: Arc<Self>, request: Request<Incoming>) -> Outcome {

@@ -149,7 +149,7 @@ fn what_has_a_query_string_is_never_cacheable() {
 fn bodies_that_are_no_entries_are_refused_with_a_reason() {
     let site = Site::new("open");
     let server = site.start();
-    problem(&server.post("/add", b""), 400, "malformed");
+    problem(&server.post("/add", b""), 422, "not-an-entry");
     problem(&server.post("/add", &[0; 65_536]), 413, "too-large");
     problem(
         &server.send("POST", "/add", &[("content-type", "text/plain")], b"x"),
@@ -157,7 +157,7 @@ fn bodies_that_are_no_entries_are_refused_with_a_reason() {
         "unsupported-media-type",
     );
     problem(&server.post("/add-batch", b""), 400, "malformed");
-    problem(&server.post("/add-batch", &[0, 0]), 400, "malformed");
+    problem(&server.post("/add-batch", &[0, 0]), 422, "not-an-entry");
     problem(&server.post("/add-batch", &[0, 5, 1]), 400, "malformed");
     problem(&server.post("/add-batch", &vec![0; (4 << 20) + 1]), 413, "too-large");
     problem(

@@ -8,10 +8,11 @@
 //! | a client that reads too slowly | [`RATE_BYTES_PER_SECOND_MIN`] while a response waits for it |
 //! | connections | [`Limits::connections_max`], and [`Limits::connections_per_client_max`] for each address |
 //!
-//! Beyond the connection limits a connection is closed at once and counted. Shutdown lets requests finish within
+//! Beyond the connection limits a connection is counted, told so (429 or 503) and closed. Shutdown lets requests finish within
 //! a grace time. Errors while accepting (no file descriptors left) wait and go on; they never end the loop.
 
 pub mod body;
+mod refuse;
 mod tls;
 mod watch;
 
@@ -37,6 +38,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::shutdown::Shutdown;
+use refuse::{Over, Refusals};
 use watch::Watched;
 
 /// The most bytes of request line and headers.
@@ -45,6 +47,10 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// What one HTTP/2 connection may have sent before it is read, over all its streams.
+const WINDOW_BYTES: u32 = 128 * 1024;
+/// What waits to be sent on one HTTP/2 stream.
+const SEND_BYTES_MAX: usize = 64 * 1024;
 /// Slower readers are cut off.
 pub const RATE_BYTES_PER_SECOND_MIN: u64 = 1024;
 /// How long to wait after the system could not accept.
@@ -125,14 +131,14 @@ struct Slot {
 }
 
 impl Connections {
-    fn take(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Result<Slot, &'static str> {
+    fn take(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Result<Slot, Over> {
         if self.total.load(Ordering::Acquire) >= limits.connections_max {
-            return Err("over_limit");
+            return Err(Over::All);
         }
         let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_client.entry(client).or_insert(0);
         if *count >= limits.connections_per_client_max {
-            return Err("over_client_limit");
+            return Err(Over::Client);
         }
         *count += 1;
         self.total.fetch_add(1, Ordering::AcqRel);
@@ -168,6 +174,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let connections = Arc::new(Connections::default());
+    let refusals = Refusals::default();
     let builder = Arc::new(connection_builder(&limits));
     loop {
         let accepted = tokio::select! {
@@ -185,8 +192,11 @@ where
         };
         let slot = match connections.take(client.ip(), &limits) {
             Ok(slot) => slot,
-            Err(outcome) => {
-                metrics.count(outcome);
+            Err(over) => {
+                metrics.count(over.label());
+                if listener.tls.is_none() {
+                    refusals.refuse(stream, client, over);
+                }
                 continue;
             }
         };
@@ -227,12 +237,14 @@ fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEADER_BYTES_MAX.max(8192))
-        .max_headers(HEADERS_MAX)
-        .pipeline_flush(true);
+        .max_headers(HEADERS_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES_MAX)
         .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("a small constant"))
         .keep_alive_interval(Some(limits.idle_timeout / 2))
         .keep_alive_timeout(limits.header_timeout);
