@@ -204,8 +204,6 @@ pub struct Storage {
     pub journal_max: ByteSize,
     /// Memory for tiles that are read often.
     pub tile_cache: ByteSize,
-    /// Memory for the index's blocks.
-    pub index_cache: ByteSize,
 }
 
 impl Default for Storage {
@@ -215,7 +213,6 @@ impl Default for Storage {
             journal_segment: ByteSize(64 << 20),
             journal_max: ByteSize(1 << 30),
             tile_cache: ByteSize(32 << 20),
-            index_cache: ByteSize(32 << 20),
         }
     }
 }

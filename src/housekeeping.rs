@@ -1,8 +1,7 @@
 //! What keeps a log healthy and never stands in the way of an append.
 //!
 //! Each round: sync the tiles and move the flushed watermark; let the journal go and make its next segment
-//! ready; keep the published checkpoint in the ledger; note how far the index is durable; watch the free space;
-//! ask for a fresh head when the log is idle.
+//! ready; keep the published checkpoint in the ledger; watch the free space; ask for a fresh head when the log is idle.
 //!
 //! A failed sync is fatal, as it is everywhere: what was written may be gone. A failing ledger is not; the
 //! watermarks stay where they are, the journal grows, and writing stops when it has grown too far.
@@ -11,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::clock::Clock;
-use tlog::ids::TreeHead;
 
-use crate::applied::{Applied, Mark};
+use crate::applied::Applied;
 use crate::config::Storage;
 use crate::heads::Heads;
 use crate::pool::{PauseBy, Pool};
@@ -22,9 +20,6 @@ use crate::store::index::IndexFollower;
 use crate::store::journal::{JournalError, Preparer};
 use crate::store::ledger::{Ledger, LedgerError, MarkName, PublishedRow};
 use crate::store::tiles::TileStore;
-
-/// Entries after which the index is made durable.
-const INDEX_PERSIST_ENTRIES: u64 = 50_000;
 
 /// Why the log has to stop.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +64,6 @@ pub struct Housekeeper {
 #[derive(Debug, Default)]
 pub struct Done {
     recorded: Option<u64>,
-    index: u64,
 }
 
 impl std::fmt::Debug for Housekeeper {
@@ -146,21 +140,6 @@ impl Housekeeper {
             })?;
             self.done.recorded = Some(published.time.get());
         }
-        let written = self.index.written();
-        if written.size.get() >= self.done.index + INDEX_PERSIST_ENTRIES {
-            self.persist_index()?;
-        }
-        Ok(())
-    }
-
-    fn persist_index(&mut self) -> Result<(), LedgerError> {
-        match self.index.persist() {
-            Ok(written) => {
-                self.ledger.set_mark(MarkName::Index, &index_mark(written))?;
-                self.done.index = written.size.get();
-            }
-            Err(error) => tracing::error!(%error, "the index cannot be made durable"),
-        }
         Ok(())
     }
 
@@ -170,21 +149,13 @@ impl Housekeeper {
     /// [`HousekeepingError`].
     pub fn finish(&mut self) -> Result<(), HousekeepingError> {
         self.flush()?;
-        let result = self.record().and_then(|()| match self.index.stop() {
-            Ok(written) => self.ledger.set_mark(MarkName::Index, &index_mark(written)),
-            Err(error) => {
-                tracing::error!(%error, "the index was not closed");
-                Ok(())
-            }
-        });
+        let result = self.record();
         if let Err(error) = result {
-            tracing::error!(%error, "the ledger cannot be written; the next start takes a little longer");
+            tracing::error!(%error, "the ledger cannot be written; the last checkpoint is not kept");
+        }
+        if let Err(error) = self.index.stop() {
+            tracing::error!(%error, "the index was not closed; the next start takes a little longer");
         }
         Ok(())
     }
-}
-
-/// The index has no journal records of its own.
-fn index_mark(written: TreeHead) -> Mark {
-    Mark { head: written, seq: 0 }
 }

@@ -13,7 +13,7 @@
 //! | [`probe`] | where tests reach into the write path |
 //! | [`publish`], [`heads`], [`applied`] | from committed to public; the heads and watermarks |
 //! | [`housekeeping`] | flushing, journal, ledger, free space, refresh |
-//! | [`init`], [`recover`] | a new directory; an existing one, or a refusal |
+//! | [`init`], [`recover`], [`reindex`] | a new directory; an existing one, or a refusal; its index, brought up to date |
 //! | [`store`] | durable state |
 //! | [`source`], [`reader`] | tiles from a folder or URL; tiles for readers, cached |
 //! | [`prove`], [`fsck`] | proofs from authenticated tiles; everything derived again |
@@ -43,6 +43,7 @@ pub mod prove;
 pub mod publish;
 pub mod reader;
 pub mod recover;
+pub mod reindex;
 pub mod sequencer;
 pub mod serve;
 pub mod signer;

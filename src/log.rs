@@ -22,11 +22,12 @@ use crate::pool::{Outcome, Pending, Placed, Pool, PoolLimits, SubmitError};
 use crate::probe::Probe;
 use crate::publish::{PublishError, Publisher, TailLimits, Unpublished};
 use crate::recover::{self, RecoverError, Recovered, Sources};
+use crate::reindex::{self, ReindexError};
 use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
 use crate::signer::{LogSigner, SignError};
 use crate::store::disk::Disk;
 use crate::store::index::IndexFollower;
-use crate::store::ledger::{Ledger, LedgerError, MarkName};
+use crate::store::ledger::{Ledger, LedgerError};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::tiles::TileStore;
 
@@ -52,6 +53,9 @@ pub enum OpenError {
     /// The state on disk does not allow to go on.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The index cannot be opened.
+    #[error(transparent)]
+    Index(#[from] ReindexError),
     /// The first signature failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -78,9 +82,6 @@ pub enum EngineError {
     /// Housekeeping.
     #[error(transparent)]
     Housekeeping(#[from] HousekeepingError),
-    /// Filling the index.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
 }
 
 /// What the request handlers share.
@@ -121,8 +122,6 @@ pub struct Engine {
     pub publisher: Publisher,
     /// Keeps healthy.
     pub housekeeper: Housekeeper,
-    /// Leaves that the index may not have; filled before the sequencer runs.
-    pub index_known: TreeSize,
     /// Held for life.
     pub lock: FileLock,
 }
@@ -168,10 +167,7 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
     let heads = Arc::new(Heads::new(head.size, Published { checkpoint, note, time }));
 
     let limits = &config.limits;
-    let index = recover::open_index(dir, config.storage.index_cache.0, limits.index_tail_entries_max)?;
-    let index = Arc::new(index);
-    let marked = ledger.mark(MarkName::Index)?.map_or(TreeSize::ZERO, |mark| mark.head.size);
-    let index_known = marked.min(index.written().size).min(head.size);
+    let index = Arc::new(reindex::open(dir, &tiles, head, limits.index_tail_entries_max)?);
     let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
     let log = Arc::new(Log {
         dir: dir.to_owned(),
@@ -190,7 +186,7 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
         epoch,
         config,
     });
-    let engine = engine(&log, recovered, index_known, lock, system);
+    let engine = engine(&log, recovered, lock, system);
     Ok((log, engine))
 }
 
@@ -203,13 +199,7 @@ fn pool_limits(config: &Config) -> PoolLimits {
     }
 }
 
-fn engine(
-    log: &Arc<Log>,
-    recovered: Recovered,
-    index_known: TreeSize,
-    lock: FileLock,
-    system: &System,
-) -> Engine {
+fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System) -> Engine {
     let Recovered { journal, edge, auditor, applier, anchor, applied } = recovered;
     let housekeeper = Housekeeper {
         pool: Arc::clone(&log.pool),
@@ -242,16 +232,16 @@ fn engine(
         auditor,
         probe: system.probe.clone(),
     });
-    Engine { sequencer, publisher, housekeeper, index_known, lock }
+    Engine { sequencer, publisher, housekeeper, lock }
 }
 
 impl Engine {
     /// Gives the index what it may not have. Must be done before the sequencer takes its first batch.
     ///
     /// # Errors
-    /// [`RecoverError`] if a tile is missing, or the index fails.
-    pub fn fill_index(&self, log: &Log, progress: impl FnMut(TreeSize)) -> Result<(), RecoverError> {
-        recover::fill_index(&log.index, &log.tiles, self.index_known, self.sequencer.head(), progress)
+    /// [`ReindexError`] if a tile is missing, or the index fails.
+    pub fn fill_index(&self, log: &Log, progress: impl FnMut(TreeSize)) -> Result<(), ReindexError> {
+        reindex::fill(&log.index, &log.tiles, self.sequencer.head(), progress)
     }
 
     /// Commits and publishes whatever waits, without waiting for more. For tests and tools.

@@ -1,8 +1,8 @@
 //! From durable state to a log that may sign again, or to a refusal that says what to do.
 //!
 //! In order: replay the journal from the flushed watermark, through the sequencer's own [`Applier`]; compare the
-//! result with everything that remembers a head (published checkpoint, ledger, anchor); fill the index's memory
-//! from the tiles. Nothing is signed here that the journal does not hold.
+//! result with everything that remembers a head (published checkpoint, ledger, anchor). Nothing is signed here that the
+//! journal does not hold. The index comes after, in [`crate::reindex`].
 //!
 //! A head that somebody remembers and the log does not have means that the log has forgotten entries it promised,
 //! mostly because an old copy was put back. It never signs then.
@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use tlog::bundle;
 use tlog::checkpoint::VerifiedCheckpoint;
-use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
+use tlog::hash::{HASH_BYTES, leaf_hash};
 use tlog::ids::{TreeHead, TreeSize};
 use tlog::note::Note;
-use tlog::tile::{TILE_WIDTH, TilePath, tile_at};
+use tlog::tile::TilePath;
 use tlog::verify_tiles::{TilesError, consistency_nodes, plan_tiles};
 
 use crate::applied::{Applied, Mark};
@@ -25,13 +25,9 @@ use crate::sequencer::{Applier, ApplyError};
 use crate::signer::LogSigner;
 use crate::store::anchor::{Anchor, AnchorError};
 use crate::store::disk::Disk;
-use crate::store::index::{Index, IndexError, IndexFollower};
 use crate::store::journal::{Commit, Journal, JournalError};
 use crate::store::ledger::{Ledger, LedgerError, MarkName};
 use crate::store::tiles::TileStore;
-
-/// Level 0 tiles read at a time when the index is filled.
-const REBUILD_TILES: u64 = 64;
 
 /// Why the log refuses to start.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +41,6 @@ pub enum RecoverError {
     /// The anchor is damaged, in use, or another log's.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
-    /// The index cannot be opened or fed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
     /// The stored tiles do not belong to the head.
     #[error(
         "the stored tree is damaged: {0}. Run `daybook fsck` on the directory, and restore what it names"
@@ -308,82 +301,20 @@ fn check_remembered(
         return Err(RecoverError::Forgotten { witness: witness(), size: known.size, held: held.size });
     }
     let incomparable = |problem: String| RecoverError::Incomparable { witness: witness(), problem };
-    let nodes = consistency_nodes(known.size, held.size).map_err(|error| incomparable(error.to_string()))?;
+    let head = head_at(sources.tiles, held, known.size).map_err(incomparable)?;
+    if head == known { Ok(()) } else { Err(RecoverError::Forked { witness: witness(), size: known.size }) }
+}
+
+/// The head that the tree of `held` had when it had `size` entries, from its authenticated tiles.
+pub(crate) fn head_at(tiles: &TileStore, held: TreeHead, size: TreeSize) -> Result<TreeHead, String> {
+    let nodes = consistency_nodes(size, held.size).map_err(|error| error.to_string())?;
     let plan = plan_tiles(held, &nodes);
     let mut fetched = Vec::new();
     for tile in plan.tiles() {
         let path = TilePath::Hashes(*tile);
-        let bytes = sources.tiles.read(&path).map_err(|error| incomparable(format!("{path}: {error}")))?;
-        fetched.push(bytes.ok_or_else(|| incomparable(format!("{path} is missing")))?);
+        let bytes = tiles.read(&path).map_err(|error| format!("{path}: {error}"))?;
+        fetched.push(bytes.ok_or_else(|| format!("{path} is missing"))?);
     }
-    let compared = plan.authenticate(&fetched).and_then(|tiles| tiles.consistency(known.size));
-    let (head, _) = compared.map_err(|error: TilesError| incomparable(error.to_string()))?;
-    if head == known { Ok(()) } else { Err(RecoverError::Forked { witness: witness(), size: known.size }) }
-}
-
-/// Opens the index. One that is damaged or condemned is removed and begun anew.
-///
-/// # Errors
-/// [`RecoverError`] if the folder cannot be removed or created.
-pub fn open_index(dir: &Path, cache_bytes: u64, tail_max: usize) -> Result<IndexFollower, RecoverError> {
-    let (folder, condemned) = (dir.join("index"), dir.join("index.condemned"));
-    let remove = || match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(RecoverError::Io(folder.clone(), error))
-        }
-        _ => Ok(()),
-    };
-    if condemned.exists() {
-        tracing::warn!("the index is rebuilt, because it proposed a wrong place");
-        remove()?;
-        std::fs::remove_file(&condemned).map_err(|error| RecoverError::Io(condemned, error))?;
-    }
-    let index = match Index::open(&folder, cache_bytes) {
-        Ok(index) => index,
-        Err(error) => {
-            tracing::warn!(%error, "the index is damaged and is rebuilt from the tiles");
-            remove()?;
-            Index::open(&folder, cache_bytes).map_err(IndexError::from)?
-        }
-    };
-    Ok(IndexFollower::start(index, tail_max)?)
-}
-
-/// Pushes the leaves from `known` up to `head` into the index. `progress` is told the size reached.
-///
-/// # Errors
-/// [`RecoverError`] if a tile is missing, or the index fails.
-pub fn fill_index(
-    index: &IndexFollower,
-    tiles: &TileStore,
-    known: TreeSize,
-    head: TreeHead,
-    mut progress: impl FnMut(TreeSize),
-) -> Result<(), RecoverError> {
-    let mut at = known.get() / TILE_WIDTH * TILE_WIDTH;
-    while at < head.size.get() {
-        let mut leaves: Vec<(Hash, u64)> = Vec::new();
-        for _ in 0..REBUILD_TILES {
-            // The last tile is partial; asking for its place again would number its leaves anew.
-            let within = at < head.size.get();
-            let Some(tile) = tile_at(0, at / TILE_WIDTH, head.size).filter(|_| within) else { break };
-            let path = TilePath::Hashes(tile);
-            let bytes = tiles.read(&path).map_err(|error| EdgeError::Read(path, error))?;
-            let bytes = bytes.ok_or(EdgeError::Missing(path, head.size))?;
-            let hashes = bytes.as_chunks::<HASH_BYTES>().0;
-            leaves.extend((at..).zip(hashes).map(|(index, hash)| (Hash::from_bytes(*hash), index)));
-            at += u64::from(tile.width());
-        }
-        while !index.wait_for_room(std::time::Duration::from_secs(1)) {
-            if let Some(error) = index.failure() {
-                return Err(error.into());
-            }
-        }
-        let size = TreeSize::new(at).expect("within the tree");
-        // Only the last batch leads to a head that is known; until then the watermark must not move past it.
-        let reached = if size == head.size { head } else { TreeHead { size, root: Hash::EMPTY_ROOT } };
-        index.push(leaves.into(), reached)?;
-        progress(size);
-    }
-    Ok(())
+    let compared = plan.authenticate(&fetched).and_then(|tiles| tiles.consistency(size));
+    compared.map(|(head, _)| head).map_err(|error: TilesError| error.to_string())
 }

@@ -23,7 +23,7 @@ use crate::http::HttpService;
 use crate::http::health::{Gauges, readiness};
 use crate::log::{Engine, EngineError, Log, OpenError, System, open};
 use crate::probe::Probe;
-use crate::recover::RecoverError;
+use crate::reindex::ReindexError;
 use crate::sequencer::Step;
 use crate::store::disk::RealDisk;
 use crate::store::lock::FileLock;
@@ -41,7 +41,7 @@ pub enum ServeError {
     Open(#[from] OpenError),
     /// The index cannot be filled.
     #[error(transparent)]
-    Index(#[from] RecoverError),
+    Index(#[from] ReindexError),
     /// The address cannot be had.
     #[error("cannot listen on {0}: {1}; is another program using it? Change it in config.toml")]
     Bind(SocketAddr, io::Error),

@@ -253,7 +253,7 @@ impl Sequencer {
         }
         let fresh = parts.applier.apply(&objects, Mark { head: sealed.head, seq })?;
         sealed.objects.retain(|(path, _)| fresh.contains(path));
-        parts.index.push(leaves.into(), sealed.head)?;
+        parts.index.push(&leaves, sealed.head)?;
         // Last, so that whoever searches up to this size finds the index and the bundles there.
         parts.heads.commit(sealed.head.size);
         let committed = Committed { checkpoint, time, seq, objects: sealed.objects, waiters: batch.waiters };

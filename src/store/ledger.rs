@@ -1,7 +1,7 @@
 //! The ledger: small rows that must be durable, in SQLite.
 //!
-//! Published checkpoints (the latest, and for ever the first of each minute), the flushed watermark, how far the
-//! index is known to be complete, and one row for each start. `synchronous=FULL`: a row that was written is on
+//! Published checkpoints (the latest, and for ever the first of each minute), the flushed watermark, and
+//! one row for each start. `synchronous=FULL`: a row that was written is on
 //! the device. Nothing on the path of an append or of a read waits for it.
 //!
 //! Tables: `checkpoint(size, minute, time, root, note)`, `mark(name, size, root, seq)`, `epoch(number, time)`.
@@ -80,15 +80,12 @@ pub struct PublishedRow {
 pub enum MarkName {
     /// Every object of the tree up to here is on the device.
     Flushed,
-    /// The index holds every leaf up to here, on the device.
-    Index,
 }
 
 impl MarkName {
     fn as_str(self) -> &'static str {
         match self {
             Self::Flushed => "flushed",
-            Self::Index => "index",
         }
     }
 }
@@ -292,7 +289,6 @@ mod tests {
         drop(ledger);
         let ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.mark(MarkName::Flushed).unwrap(), Some(mark));
-        assert_eq!(ledger.mark(MarkName::Index).unwrap(), None);
         assert_eq!(ledger.start_epoch(UnixMillis::new(2)).unwrap(), 2);
     }
 

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// What the pure crates must not use, even through others.
-const IMPURE: [&str; 6] = ["tokio", "hyper", "rusqlite", "fjall", "getrandom", "rustix"];
+const IMPURE: [&str; 5] = ["tokio", "hyper", "rusqlite", "getrandom", "rustix"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -1,12 +1,14 @@
 //! Feeds the index behind the sequencer's back.
 //!
-//! The sequencer pushes the leaves of each committed batch into memory and goes on; a thread of this room writes
-//! them to the LSM tree, several batches at a time, and only then drops them from memory. A lookup searches the
-//! memory first and the tree second, so a leaf on its way is never missed.
+//! The sequencer pushes the leaves of each committed batch into memory and goes on. A thread of this room writes them
+//! as a run once there are enough, and only then drops them from memory; another one merges runs. A lookup searches
+//! the memory first and the runs second, so a leaf on its way is never missed.
 //!
 //! The memory is bounded: before a batch is committed the sequencer asks for room.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,73 +16,69 @@ use std::time::Duration;
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeHead, TreeSize};
 
-use super::Index;
+use super::{Index, IndexError, RUN_LEAVES};
 
-/// Leaves written to the tree at a time.
-const WRITE_LEAVES_MAX: usize = 8192;
-
-/// Why the index does not serve.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "{0}; stop the log, remove its folder `index`, and start it again: the index is rebuilt from the tiles"
-)]
-pub struct IndexError(String);
-
-impl From<fjall::Error> for IndexError {
-    fn from(error: fjall::Error) -> Self {
-        Self(format!("the index failed: {error}"))
-    }
-}
-
-/// The leaves of one batch, and the head they lead to.
-type Batch = (Arc<[(Hash, u64)]>, TreeHead);
+/// Leaves dropped from memory at a time; lookups go on in between.
+const DROP_LEAVES: usize = 4096;
+/// With so many runs no more are written before some are merged: each costs every search a little.
+const RUNS_MAX: usize = 96;
+/// How long the writer waits before it counts the runs again.
+const RUNS_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Shared {
     index: Index,
-    /// Leaves that may not be in the tree yet. Filled by `push`, emptied by the writer after each write.
+    /// Leaves that may not be in a run yet. Filled by `push`, emptied by the writer after each run.
     tail: RwLock<HashMap<Hash, u64>>,
-    /// What the writer still has to write. `leaves` is the sum over `batches`, the one being written included.
+    /// What the writer still has to write.
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Ends a merge early.
+    stop: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    batches: VecDeque<Batch>,
-    leaves: usize,
-    written: Option<TreeHead>,
+    /// Leaves in the order of the log, up to `head`.
+    waiting: Vec<(Hash, u64)>,
+    head: TreeHead,
+    /// Leaves that are being written.
+    writing: usize,
     failed: Option<IndexError>,
     ended: bool,
 }
 
-/// The index, fed by a thread.
+/// The index, fed by threads.
 #[derive(Debug)]
 pub struct IndexFollower {
     shared: Arc<Shared>,
     leaves_max: usize,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl IndexFollower {
-    /// Starts the writer. At most `leaves_max` leaves are kept in memory.
+    /// Starts the writer and the merger. At most `leaves_max` leaves are kept in memory.
     ///
     /// # Errors
-    /// If the watermark cannot be read.
+    /// If the system has no threads.
     pub fn start(index: Index, leaves_max: usize) -> Result<Self, IndexError> {
-        let queue = Queue { written: Some(index.watermark()?), ..Queue::default() };
+        let head = index.written();
+        let queue = Queue { waiting: Vec::new(), head, writing: 0, failed: None, ended: false };
         let shared = Arc::new(Shared {
             index,
             tail: RwLock::default(),
             queue: Mutex::new(queue),
             changed: Condvar::new(),
+            stop: AtomicBool::new(false),
         });
-        let writer = {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("index".to_owned()).spawn(move || shared.write_loop())
-        };
-        let writer = writer.map_err(|error| IndexError(format!("no thread for the index: {error}")))?;
-        Ok(Self { shared, leaves_max, writer: Mutex::new(Some(writer)) })
+        let (written, news) = sync_channel(1);
+        let (writer, merger) = (Arc::clone(&shared), Arc::clone(&shared));
+        let leaves_min = usize::try_from(RUN_LEAVES).unwrap_or(usize::MAX).min(leaves_max.div_ceil(2));
+        let threads = vec![
+            thread("index", move || writer.write_all(leaves_min, &written))?,
+            thread("index-merge", move || merger.merge_all(&news))?,
+        ];
+        Ok(Self { shared, leaves_max, threads: Mutex::new(threads) })
     }
 
     /// The place that the index proposes for a leaf among the first `size`. To be checked against the entry.
@@ -96,18 +94,23 @@ impl IndexFollower {
         Ok(found.filter(|index| *index < size.get()).and_then(|index| LeafIndex::new(index).ok()))
     }
 
-    /// Takes the leaves of a batch. Never waits for the disk.
+    /// Takes the leaves of a batch, which follow those pushed before. Never waits for the disk.
     ///
     /// # Errors
     /// [`IndexError`] if the writer has failed.
-    pub fn push(&self, leaves: Arc<[(Hash, u64)]>, head: TreeHead) -> Result<(), IndexError> {
+    pub fn push(&self, leaves: &[(Hash, u64)], head: TreeHead) -> Result<(), IndexError> {
         self.shared.tail.write().unwrap_or_else(PoisonError::into_inner).extend(leaves.iter().copied());
         let mut queue = self.shared.lock();
         if let Some(error) = &queue.failed {
             return Err(error.clone());
         }
-        queue.leaves += leaves.len();
-        queue.batches.push_back((leaves, head));
+        queue.waiting.extend_from_slice(leaves);
+        assert_eq!(
+            queue.head.size.get() + leaves.len() as u64,
+            head.size.get(),
+            "leaves come without gaps and once"
+        );
+        queue.head = head;
         drop(queue);
         self.shared.changed.notify_all();
         Ok(())
@@ -116,22 +119,22 @@ impl IndexFollower {
     /// Waits at most `patience` until there is room in memory; false if there is none.
     #[must_use]
     pub fn wait_for_room(&self, patience: Duration) -> bool {
-        let full = |queue: &mut Queue| queue.leaves >= self.leaves_max && queue.failed.is_none();
+        let full = |queue: &mut Queue| queue.leaves() >= self.leaves_max && queue.failed.is_none();
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), patience, full);
         let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.leaves < self.leaves_max && queue.failed.is_none()
+        queue.leaves() < self.leaves_max && queue.failed.is_none()
     }
 
-    /// How far the tree on disk has come.
+    /// How far the runs on disk have come.
     #[must_use]
     pub fn written(&self) -> TreeHead {
-        self.shared.lock().written.unwrap_or(TreeHead::EMPTY)
+        self.shared.index.written()
     }
 
-    /// Leaves that are not in the tree yet.
+    /// Leaves that are not in a run yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.shared.lock().leaves
+        self.shared.lock().leaves()
     }
 
     /// Why the index has failed, if it has.
@@ -140,81 +143,156 @@ impl IndexFollower {
         self.shared.lock().failed.clone()
     }
 
-    /// Makes durable what has been written so far, and says how far that is.
-    ///
-    /// # Errors
-    /// [`IndexError`].
-    pub fn persist(&self) -> Result<TreeHead, IndexError> {
-        let written = self.written();
-        self.shared.index.persist()?;
-        Ok(written)
-    }
-
-    /// Writes what is left, makes it durable, and stops.
+    /// Writes what is left, and stops.
     ///
     /// # Errors
     /// [`IndexError`].
     pub fn stop(&self) -> Result<TreeHead, IndexError> {
-        self.shared.lock().ended = true;
-        self.shared.changed.notify_all();
-        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            writer.join().map_err(|_| IndexError("the index's thread panicked".to_owned()))?;
+        self.shared.end();
+        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
+            thread.join().map_err(|_| IndexError::new("a thread panicked"))?;
         }
-        match self.failure() {
-            Some(error) => Err(error),
-            None => self.persist(),
-        }
+        self.failure().map_or_else(|| Ok(self.written()), Err)
     }
 }
 
 impl Drop for IndexFollower {
+    /// As a crash would: nothing more is written.
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.changed.notify_all();
+        self.shared.lock().waiting.clear();
+        self.shared.end();
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IndexError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|error| IndexError::new(&format!("no thread for the index: {error}")))
+}
+
+impl Queue {
+    fn leaves(&self) -> usize {
+        self.waiting.len() + self.writing
     }
 }
 
 impl Shared {
-    fn write_loop(&self) {
-        while let Some(batches) = self.next() {
-            let head = batches.last().expect("never empty").1;
-            let leaves = || batches.iter().flat_map(|(leaves, _)| leaves.iter());
-            let result = self.index.write(leaves(), &head);
-            let mut queue = self.lock();
-            if let Err(error) = result {
-                queue.failed = Some(error.into());
-                drop(queue);
-                self.changed.notify_all();
-                return;
+    /// Each run is told to the merger.
+    fn write_all(&self, leaves_min: usize, written: &SyncSender<()>) {
+        while let Some((leaves, head)) = self.next(leaves_min) {
+            let hashes: Vec<Hash> = leaves.iter().map(|(leaf, _)| *leaf).collect();
+            if let Err(error) = self.index.append(leaves, head) {
+                return self.fail(error);
             }
-            queue.leaves -= leaves().count();
-            queue.written = Some(head);
-            drop(queue);
-            let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-            for (leaf, _) in leaves() {
-                tail.remove(leaf);
+            for some in hashes.chunks(DROP_LEAVES) {
+                let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
+                for leaf in some {
+                    tail.remove(leaf);
+                }
             }
-            drop(tail);
+            self.lock().writing = 0;
             self.changed.notify_all();
+            // A merger that has news already will see this run too.
+            let _ = written.try_send(());
         }
     }
 
-    /// The next batches to write together; `None` at the end.
-    fn next(&self) -> Option<Vec<Batch>> {
-        let waited = self.changed.wait_while(self.lock(), |queue| queue.batches.is_empty() && !queue.ended);
+    /// The next leaves to write together; `None` at the end.
+    fn next(&self, leaves_min: usize) -> Option<(Vec<(Hash, u64)>, TreeHead)> {
+        let few = |queue: &mut Queue| queue.waiting.len() < leaves_min && !queue.ended;
+        let waited = self.changed.wait_while(self.lock(), few);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        let (mut batches, mut leaves) = (Vec::new(), 0);
-        while let Some(batch) = queue.batches.pop_front() {
-            leaves += batch.0.len();
-            batches.push(batch);
-            if leaves >= WRITE_LEAVES_MAX {
-                break;
+        while self.index.runs().len() >= RUNS_MAX && !queue.ended && queue.failed.is_none() {
+            let waited = self.changed.wait_timeout(queue, RUNS_PAUSE);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if queue.waiting.is_empty() || queue.failed.is_some() {
+            return None;
+        }
+        queue.writing = queue.waiting.len();
+        Some((std::mem::take(&mut queue.waiting), queue.head))
+    }
+
+    fn merge_all(&self, news: &Receiver<()>) {
+        // Runs of an earlier life may be due.
+        loop {
+            match self.index.merge(&self.stop) {
+                Ok(true) => continue,
+                Ok(false) => (),
+                Err(error) => return self.fail(error),
+            }
+            // The sender goes away with the writer.
+            if news.recv().is_err() {
+                return;
             }
         }
-        (!batches.is_empty()).then_some(batches)
+    }
+
+    fn fail(&self, error: IndexError) {
+        self.lock().failed = Some(error);
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.lock().ended = true;
+        self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tlog::hash::leaf_hash;
+
+    fn leaf(place: u64) -> (Hash, u64) {
+        (leaf_hash(&place.to_be_bytes()), place)
+    }
+
+    fn head(size: u64) -> TreeHead {
+        TreeHead { size: TreeSize::new(size).unwrap(), root: leaf_hash(b"a root") }
+    }
+
+    #[test]
+    fn a_leaf_is_found_at_any_moment_of_its_way_to_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let follower = IndexFollower::start(Index::open(dir.path()).unwrap(), 400).unwrap();
+        for size in 1..=5000 {
+            assert!(follower.wait_for_room(Duration::from_secs(60)), "the writer makes room");
+            follower.push(&[leaf(size - 1)], head(size)).unwrap();
+            for place in [0, size / 2, size - 1] {
+                let found = follower.lookup(&leaf(place).0, head(size).size).unwrap();
+                assert_eq!(found.map(LeafIndex::get), Some(place), "of {size}");
+            }
+            assert_eq!(follower.lookup(&leaf(size).0, head(size).size).unwrap(), None);
+        }
+        assert_eq!(
+            follower.lookup(&leaf(4999).0, head(4999).size).unwrap(),
+            None,
+            "beyond the size asked for"
+        );
+        assert!(follower.backlog() < 400);
+        assert_eq!(follower.stop().unwrap(), head(5000));
+        drop(follower);
+        let index = Index::open(dir.path()).unwrap();
+        assert_eq!(index.written(), head(5000));
+        assert!((0..5000).map(leaf).all(|(leaf, place)| index.get(&leaf).unwrap() == Some(place)));
+    }
+
+    #[test]
+    fn a_writer_that_fails_is_reported_and_makes_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("index");
+        let follower = IndexFollower::start(Index::open(&folder).unwrap(), 4).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        for size in 1..=4 {
+            // Fails as soon as the writer has.
+            let _ = follower.push(&[leaf(size - 1)], head(size));
+        }
+        assert!(follower.stop().is_err() && follower.failure().is_some());
+        assert!(!follower.wait_for_room(Duration::ZERO));
     }
 }
