@@ -125,3 +125,105 @@ fn partial_tiles_are_kept_until_the_full_one_is_flushed_and_then_removed() {
     assert!(!bench.dir().join("public/tile/0/000.p").exists());
     assert_eq!(audit(&bench, &running).entries.len(), 256);
 }
+
+#[test]
+fn logs_of_the_sizes_at_which_levels_fill_are_whole_after_each_restart() {
+    let bench = Bench::new();
+    let mut at = 0_u64;
+    for size in [0_u64, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537] {
+        let mut running = bench.start().unwrap();
+        while at < size {
+            let to = size.min(at + 8192);
+            let entries: Vec<Vec<u8>> = (at..to).map(|i| i.to_be_bytes().to_vec()).collect();
+            let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+            let answer = running.add(&entries).unwrap().unwrap();
+            assert_eq!(answer.last(), Some(&placed(to - 1, false)));
+            at = to;
+        }
+        // Half of the sizes end in order, the others as after a crash.
+        if size % 2 == 0 {
+            running.engine.housekeeper.finish().unwrap();
+        }
+        drop(running);
+        let mut running = bench.start().unwrap();
+        let audited = audit(&bench, &running);
+        assert_eq!(audited.entries.len() as u64, size);
+        assert!((0_u64..).zip(&audited.entries).all(|(i, entry)| *entry == i.to_be_bytes()), "size {size}");
+        for index in [0, size / 2, size.saturating_sub(1)].into_iter().filter(|index| *index < size) {
+            assert_eq!(
+                running.add(&[&index.to_be_bytes()]).unwrap().unwrap(),
+                [placed(index, true)],
+                "of {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn readiness_says_what_is_wrong_with_the_checkpoint() {
+    let bench = Bench::new();
+    let mut running = bench.start().unwrap();
+    running.add(&[b"an entry"]).unwrap().unwrap();
+    let clock = std::sync::Arc::clone(&bench.clock) as std::sync::Arc<dyn daemon::clock::Clock>;
+    let ready = daybook::http::health::readiness(std::sync::Arc::clone(&running.log), clock);
+    assert_eq!(ready(), Ok(()));
+    bench.clock.advance(Duration::from_secs(181));
+    let stale = ready().unwrap_err();
+    assert!(stale.contains("181 seconds old") && stale.contains("180"), "{stale}");
+    running.engine.housekeeper.step().unwrap();
+    running.step().unwrap();
+    assert_eq!(ready(), Ok(()), "a fresh head was signed");
+
+    let file = bench.dir().join("public/checkpoint");
+    let good = std::fs::read(&file).unwrap();
+    let says = |bytes: &[u8], what: &str| {
+        std::fs::write(&file, bytes).unwrap();
+        let reason = ready().unwrap_err();
+        assert!(reason.contains(what), "{reason}");
+    };
+    says(b"", "malformed");
+    says(&good[..good.len() - 20], "malformed");
+    says(String::from_utf8_lossy(&good).replacen("\n1\n", "\n2\n", 1).as_bytes(), "does not verify");
+    let other = Bench::new();
+    let mut others = other.start().unwrap();
+    others.add(&[b"an entry"]).unwrap().unwrap();
+    says(&std::fs::read(other.dir().join("public/checkpoint")).unwrap(), "does not verify");
+    std::fs::write(&file, &good).unwrap();
+    running.log.pool.pause(daybook::pool::PauseBy::Space, "its disk is full");
+    assert!(ready().unwrap_err().contains("its disk is full"));
+    running.log.pool.resume(daybook::pool::PauseBy::Space);
+    assert_eq!(ready(), Ok(()));
+    // The same log's own, and signed by it, but an older one.
+    let older = running.log.signer.sign(tlog::ids::TreeHead::EMPTY, running.log.published().time).unwrap();
+    std::fs::write(&file, older.note().to_bytes()).unwrap();
+    assert!(ready().unwrap_err().contains("older"));
+    let head = running.log.published().head();
+    let forked = tlog::ids::TreeHead { root: tlog::hash::leaf_hash(b"another tree"), ..head };
+    let forked = running.log.signer.sign(forked, running.log.published().time).unwrap();
+    std::fs::write(&file, forked.note().to_bytes()).unwrap();
+    assert!(ready().unwrap_err().contains("another tree"));
+}
+
+#[test]
+fn the_time_of_a_tree_head_strictly_increases_through_batches_refreshes_and_restarts() {
+    let bench = Bench::new();
+    let (mut last, mut entries) = (0, 0_u64);
+    for _ in 0..4 {
+        let mut running = bench.start().unwrap();
+        assert!(running.log.published().time.get() >= last, "the same head is signed with the same time");
+        for round in 0..6 {
+            let before = running.log.published();
+            if round % 3 == 2 {
+                bench.clock.advance(Duration::from_secs(60));
+                running.engine.housekeeper.step().unwrap();
+                running.step().unwrap();
+            } else {
+                running.add(&[&entries.to_be_bytes()]).unwrap().unwrap();
+                entries += 1;
+            }
+            let now = running.log.published();
+            assert!(now.time > before.time && now.checkpoint.tree_head_time() == Some(now.time));
+            last = now.time.get();
+        }
+    }
+}

@@ -11,7 +11,7 @@ use daybook::prove::Prover;
 use daybook::source::Source;
 use tests::server::{Site, exchange};
 use tlog::hash::leaf_hash;
-use tlog::ids::{LeafIndex, TreeHead};
+use tlog::ids::TreeHead;
 use tlog::note::Note;
 use tlog::policy::Policy;
 use tlog::tlog_proof::TlogProof;
@@ -25,6 +25,8 @@ const LIFE_MAX: u64 = 200;
 #[derive(Default)]
 struct Told {
     placed: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// Entries with the receipts that the log gave for them at the time.
+    receipts: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
     heads: Mutex<Vec<TreeHead>>,
     next: AtomicU64,
 }
@@ -56,6 +58,11 @@ fn client(address: std::net::SocketAddr, told: &Told, over: &AtomicBool) {
         }
         let indexes: Vec<u64> = answer.text().lines().map(|line| line.parse().expect("an index")).collect();
         assert_eq!(indexes.len(), entries.len());
+        let receipt = format!("/entry/{}", indexes[0]);
+        if let Ok(answer) = exchange(address, "GET", &receipt, &[("accept", "text/plain")], b"") {
+            assert_eq!(answer.status, 200, "what was answered is published");
+            told.receipts.lock().expect("no client panicked").push((entries[0].clone(), answer.body));
+        }
         told.placed.lock().expect("no client panicked").extend(indexes.into_iter().zip(entries));
         if let Ok(answer) = exchange(address, "GET", "/checkpoint", &[], b"") {
             let note = Note::parse(&answer.body).expect("a whole checkpoint, always");
@@ -96,13 +103,13 @@ fn audit(url: &str, policy: &Policy, told: &Told) -> u64 {
         let (then, ..) = prover.consistency(seen.size, head.size, head).expect("a proof");
         assert_eq!(then.root, seen.root, "the tree of {} entries has changed", seen.size);
     }
-    // The last receipts, as a client would check them offline.
-    for (index, entry) in placed.iter().rev().take(5) {
-        let index = LeafIndex::new(*index).expect("an index");
-        let proved = prover.inclusion(index, head.size, head).expect("a proof");
-        let receipt = TlogProof { extra: None, index, proof: proved.proof, checkpoint: note.clone() };
-        let receipt = TlogProof::parse(&receipt.to_bytes()).expect("a receipt");
-        receipt.verify(&leaf_hash(entry), policy).expect("the receipt verifies");
+    // Every receipt that a client kept verifies offline, and speaks of a tree that this one continues.
+    for (entry, receipt) in told.receipts.lock().expect("no client panicked").iter() {
+        let receipt = TlogProof::parse(receipt).expect("a whole receipt, always");
+        let kept = receipt.verify(&leaf_hash(entry), policy).expect("the receipt verifies").head();
+        assert!(kept.size <= head.size, "a receipt speaks of {} entries", kept.size);
+        let (then, ..) = prover.consistency(kept.size, head.size, head).expect("a proof");
+        assert_eq!(then.root, kept.root, "the tree of {} entries has changed", kept.size);
     }
     head.size.get()
 }
@@ -136,5 +143,10 @@ fn what_was_answered_survives_every_kill() {
         }
     }
     let placed = told.placed.lock().expect("no client panicked").len();
-    assert!(placed as u64 >= kills, "the clients were answered: {placed}");
+    let receipts = told.receipts.lock().expect("no client panicked").len();
+    println!("{placed} answers and {receipts} kept receipts hold");
+    assert!(
+        placed as u64 >= kills && receipts as u64 >= kills,
+        "the clients were answered: {placed}, {receipts}"
+    );
 }

@@ -107,6 +107,38 @@ fn notes_of_ours_verify_there_and_checkpoints_parse_there() {
 }
 
 #[test]
+fn notes_and_checkpoints_of_others_verify_here() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let name = "other.example/log";
+    // Their signer takes its key in the text form of the specification; the key ID comes from their own code.
+    let seed = [9; 32];
+    let public = Ed25519Signer::from_seed(name.parse().expect("a name"), &seed).verifier_key();
+    let id = signed_note::key_id(name, &[&[1], public.material()].concat());
+    let secret = format!("PRIVATE+KEY+{name}+{id:08x}+{}", STANDARD.encode([&[1], seed.as_slice()].concat()));
+    let signer = signed_note::StandardSigner::new(&secret).expect("a signer");
+    for (count, extension) in [(1, ""), (1000, ""), (257, "an extension\nanother one\n")] {
+        let root = *head(&leaves(count)).root.as_bytes();
+        let theirs = tlog_tiles::Checkpoint::new(name, count, tlog_tiles::Hash(root), extension);
+        let text = theirs.expect("a checkpoint").to_bytes();
+        let mut note = signed_note::Note::new(&text, &[]).expect("a note");
+        note.add_sigs(&[&signer]).expect("signed");
+        let bytes = note.to_bytes();
+        let ours = Note::parse(&bytes).expect("a note");
+        assert_eq!(ours.to_bytes(), bytes);
+        let verified = VerifiedCheckpoint::verify(&ours, std::slice::from_ref(&public)).expect("it verifies");
+        assert_eq!((verified.head(), verified.origin().as_str()), (head(&leaves(count)), name));
+        assert_eq!(verified.checkpoint().extensions().concat(), extension.replace('\n', ""));
+        let forged = String::from_utf8(bytes).expect("text").replacen(&count.to_string(), "2", 1);
+        VerifiedCheckpoint::verify(
+            &Note::parse(forged.as_bytes()).expect("a note"),
+            std::slice::from_ref(&public),
+        )
+        .expect_err("another size");
+    }
+}
+
+#[test]
 fn tile_paths_are_spelt_the_same() {
     for (level, index, width) in [(0, 0, 256), (0, 5, 17), (1, 999, 256), (2, 1000, 255), (3, 1_234_067, 1)] {
         let ours = TilePath::Hashes(Tile::new(level, index, width).expect("a tile")).to_string();
