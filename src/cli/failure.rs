@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Malformed(String),
     /// It could not be done.
     Failed(String),
+    /// The result that was printed says what, and this is the exit code.
+    Shown(i32),
 }
 
 /// What is printed: an error in its own words.
@@ -40,12 +42,14 @@ impl Failure {
             Self::Wrong(_) => EXIT_WRONG,
             Self::Malformed(_) => EXIT_MALFORMED,
             Self::Failed(_) => EXIT_FAILED,
+            Self::Shown(code) => *code,
         }
     }
 
     pub(super) fn message(&self) -> &str {
         match self {
             Self::Wrong(message) | Self::Malformed(message) | Self::Failed(message) => message,
+            Self::Shown(_) => "the result says what",
         }
     }
 

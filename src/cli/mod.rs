@@ -26,6 +26,7 @@ mod prove;
 mod serve;
 mod trust;
 mod verify;
+mod verify_evidence;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,8 @@ enum Command {
     Prove(prove::Prove),
     /// Check a file and its receipt, offline.
     Verify(verify::Verify),
+    /// Check evidence that a log or a witness lied, offline.
+    VerifyEvidence(verify_evidence::VerifyEvidence),
     /// Check every byte of a log.
     Fsck(fsck::Fsck),
     /// Add published registers to a log.
@@ -114,6 +117,7 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Get(command) => command.run(output),
         Command::Prove(command) => command.run(output),
         Command::Verify(command) => command.run(output),
+        Command::VerifyEvidence(command) => command.run(output),
         Command::Fsck(command) => command.run(output),
         Command::Import(command) => command.run(output),
         Command::Export(command) => command.run(output),

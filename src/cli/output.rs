@@ -36,6 +36,9 @@ impl Output {
 
     pub(super) fn failure(&self, failure: &Failure) {
         let code = failure.exit_code();
+        if matches!(failure, Failure::Shown(_)) {
+            return;
+        }
         if self.json {
             let document = FailureJson { error: failure.message(), exit_code: code };
             put(&serde_json::to_string(&document).expect("failures have a JSON form"));

@@ -26,7 +26,7 @@ impl Trust {
     /// The policy, from the arguments alone.
     pub(super) fn policy(&self) -> Result<Policy, Failure> {
         match (&self.policy, &self.key) {
-            (Some(path), _) => read(path),
+            (Some(path), _) => read_policy(path),
             (None, Some(key)) => {
                 let key = key.parse().map_err(|error| Failure::Malformed(format!("--key: {error}")))?;
                 Ok(Policy::of_log(key, None))
@@ -43,7 +43,7 @@ impl Trust {
     pub(super) fn policy_for(&self, source: &str) -> Result<Policy, Failure> {
         let own = Path::new(source).join("policy.txt");
         if self.policy.is_none() && self.key.is_none() && own.is_file() {
-            return read(&own);
+            return read_policy(&own);
         }
         self.policy()
     }
@@ -57,7 +57,8 @@ impl Trust {
     }
 }
 
-fn read(path: &Path) -> Result<Policy, Failure> {
+/// Reads a policy file.
+pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let bytes = std::fs::read(path).map_err(Failure::file(path))?;
     Policy::parse(&bytes).map_err(|error| Failure::Malformed(format!("{}: {error}", path.display())))
 }

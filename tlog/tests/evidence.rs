@@ -182,7 +182,7 @@ fn a_contradiction_says_who_signed_what_and_when() {
         "The log log.example/2027 has signed two different trees that differ in entry 5."
     );
     assert!(matches!(by_log.about(), About::Leaves { leaves: [Leaf::Entry(_), Leaf::Hash(_)], .. }));
-    assert!(by_log.to_string().contains("whose 9 bytes are in the file"), "{by_log}");
+    assert!(by_log.to_string().contains("(9 bytes, which the file holds: \"entry 5 1\")"), "{by_log}");
 }
 
 #[test]

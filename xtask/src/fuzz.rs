@@ -54,10 +54,8 @@ fn start(built: &std::path::Path, target: &str, seconds: u32) -> Result<Child> {
     let program = built.join(target);
     let mut child = command(&program.to_string_lossy(), &[]);
     child.arg(&corpus);
-    let seeds = fuzz.join("seeds").join(target);
-    if seeds.is_dir() {
-        child.arg(seeds);
-    }
+    let seeds = [fuzz.join("seeds").join(target), root().join("tests/vectors").join(target)];
+    child.args(seeds.iter().filter(|seeds| seeds.is_dir()));
     child
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))

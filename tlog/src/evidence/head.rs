@@ -9,7 +9,7 @@ use super::{NoContradiction, Role, role_of};
 use crate::checkpoint::Checkpoint;
 use crate::crypto;
 use crate::ids::TreeHead;
-use crate::note::{Note, SignatureLine};
+use crate::note::{NOTE_BYTES_MAX, Note, SignatureLine};
 use crate::vkey::{KeyKind, VerifierKey};
 
 /// A checkpoint and one signature under it. Nothing is verified by having one.
@@ -55,6 +55,10 @@ impl SignedHead {
         const ORIGIN: &str = "the first of three lines of a checkpoint: origin, size, root";
         let mut joined = text.lines.join("\n");
         joined.push('\n');
+        let bytes = joined.len() + signature.lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1;
+        if bytes > NOTE_BYTES_MAX {
+            return Err(text.error(0, "the first line of a note of at most 262144 bytes"));
+        }
         let checkpoint = Checkpoint::parse(&joined).map_err(|_| text.error(0, ORIGIN))?;
         if accused.kind() == KeyKind::CosignatureMlDsa44 && !checkpoint.extensions().is_empty() {
             return Err(text.error(3, "empty: an ML-DSA-44 signature covers no extension lines"));

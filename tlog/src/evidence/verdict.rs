@@ -8,6 +8,9 @@ use crate::hash::Hash;
 use crate::ids::{LeafIndex, Origin, TreeHead};
 use crate::vkey::VerifierKey;
 
+/// How much of an entry is shown.
+const EXCERPT_CHARACTERS: usize = 300;
+
 /// A tree that the accused has signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedTree {
@@ -109,6 +112,54 @@ impl Contradiction {
         }
     }
 
+    /// The facts by name, for programs: every value as text, `first_` and `second_` for the two trees.
+    ///
+    /// ```text
+    /// role log|witness, accused <vkey>, accused_name, accused_key_id, origin,
+    /// first_size, first_root, first_cosigned_at (in UTC, where there is a time), second_...,
+    /// about roots|subtree|leaf, subtree_start, subtree_end, first_hash, second_hash, index, first_leaf_hash, ...
+    /// summary
+    /// ```
+    #[must_use]
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let mut facts: Vec<(String, String)> = Vec::new();
+        let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+        fact("role", self.role.as_str().to_owned());
+        fact("accused", self.accused.to_string());
+        fact("accused_name", self.accused.name().to_string());
+        fact("accused_key_id", format!("{:08x}", self.accused.id()));
+        fact("origin", self.origin.to_string());
+        match &self.about {
+            About::Roots => fact("about", "roots".to_owned()),
+            About::Subtrees { leaves, .. } => {
+                fact("about", "subtree".to_owned());
+                fact("subtree_start", leaves.start.to_string());
+                fact("subtree_end", leaves.end.to_string());
+            }
+            About::Leaves { index, .. } => {
+                fact("about", "leaf".to_owned());
+                fact("index", index.to_string());
+            }
+        }
+        for (at, tree) in ["first", "second"].into_iter().enumerate() {
+            let SignedTree { head, cosigned_at } = self.signed[at];
+            fact(&format!("{tree}_size"), head.size.to_string());
+            fact(&format!("{tree}_root"), head.root.to_base64());
+            if cosigned_at != 0 {
+                fact(&format!("{tree}_cosigned_at"), utc(cosigned_at));
+            }
+            match &self.about {
+                About::Roots => (),
+                About::Subtrees { hashes, .. } => fact(&format!("{tree}_hash"), hashes[at].to_base64()),
+                About::Leaves { leaves, .. } => {
+                    fact(&format!("{tree}_leaf_hash"), leaves[at].hash().to_string());
+                }
+            }
+        }
+        fact("summary", self.summary());
+        facts
+    }
+
     fn statement(&self, at: usize) -> String {
         let SignedTree { head, cosigned_at } = self.signed[at];
         let when = if cosigned_at == 0 { String::new() } else { format!(" at {}", utc(cosigned_at)) };
@@ -121,11 +172,11 @@ impl Contradiction {
             }
             About::Leaves { index, leaves } => {
                 let hash = leaves[at].hash();
-                let length = match &leaves[at] {
-                    Leaf::Entry(entry) => format!(", whose {} bytes are in the file", entry.len()),
+                let entry = match &leaves[at] {
+                    Leaf::Entry(entry) => excerpt(entry),
                     Leaf::Hash(_) => String::new(),
                 };
-                format!(",\n     in which entry {index} is the one with the leaf hash {hash}{length}")
+                format!(",\n     in which entry {index} has the leaf hash {hash}{entry}")
             }
         };
         format!("  {}. signed{when}: {tree}{holds}", at + 1)
@@ -165,6 +216,17 @@ impl fmt::Display for Contradiction {
         };
         write!(f, "Both cannot be true. {why}\n{who}")
     }
+}
+
+/// The beginning of an entry that is text, with everything escaped that could deceive the eye or a terminal.
+fn excerpt(entry: &[u8]) -> String {
+    let length = entry.len();
+    let Ok(text) = std::str::from_utf8(entry) else {
+        return format!("\n     ({length} bytes, which the file holds)");
+    };
+    let shown: String = text.chars().take(EXCERPT_CHARACTERS).collect();
+    let more = if shown.len() < length { "..." } else { "" };
+    format!("\n     ({length} bytes, which the file holds: {shown:?}{more})")
 }
 
 /// `entry 4`, `entries 4 to 7`.
