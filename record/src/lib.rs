@@ -2,14 +2,19 @@
 //!
 //! Pure: no I/O, no clock, no randomness. A monitor and a server that use this crate see the same records.
 //!
-//! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits. [`json`], [`ids`] and
-//! [`time`] are the small values they are made of. [`rsf`] reads registers as GOV.UK published them.
+//! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits. [`sealed`] fields are
+//! shown one by one, [`erasable`] ones can be destroyed, both by an [`opening`]. [`json`], [`ids`] and [`time`] are the
+//! small values they are made of. [`rsf`] reads registers as GOV.UK published them.
 
 #![forbid(unsafe_code)]
 
+pub mod diff;
+pub mod erasable;
 pub mod ids;
 pub mod json;
+pub mod opening;
 pub mod registry;
 pub mod rsf;
+pub mod sealed;
 pub mod statement;
 pub mod time;

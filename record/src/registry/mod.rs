@@ -290,4 +290,4 @@ fn follows(previous: Option<Hash>, latest: Option<EntryRef>) -> Result<(), Refus
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

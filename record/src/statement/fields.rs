@@ -9,6 +9,7 @@ use tlog::hash::Hash;
 use tlog::ids::Origin;
 use tlog::vkey::{KeyKind, VerifierKey};
 
+use super::{KIND_CHARS_SHOWN, StatementError};
 use crate::ids::Form;
 use crate::json::{Object, Value, escape_segment};
 
@@ -122,6 +123,17 @@ pub(crate) struct Fields(Object);
 impl Fields {
     pub(crate) fn new(value: Value) -> Read<Self> {
         object(value).map(Self)
+    }
+
+    /// The members of a document: its kind in the first line, canonical JSON in the second, and no more.
+    pub(crate) fn of_text(kind: &str, text: &str) -> Result<Self, StatementError> {
+        let lines = text.split('\n').count();
+        let (first, rest) = text.split_once('\n').ok_or(StatementError::Lines(lines))?;
+        if first != kind {
+            return Err(StatementError::Kind(first.chars().take(KIND_CHARS_SHOWN).collect()));
+        }
+        let json = rest.strip_suffix('\n').filter(|json| !json.contains('\n'));
+        Ok(Self::new(Value::parse(json.ok_or(StatementError::Lines(lines))?)?)?)
     }
 
     pub(crate) fn optional<T>(&mut self, name: &str, read: impl FnOnce(Value) -> Read<T>) -> Read<Option<T>> {

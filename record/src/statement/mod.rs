@@ -40,6 +40,8 @@ use crate::time::UtcTime;
 pub const STATEMENT_BYTES_MAX: usize = ENTRY_BYTES_MAX;
 const KIND_PREFIX: &str = "daybook/";
 const KIND_SUFFIX: &str = "/v1";
+/// How much of an unknown first line a message shows.
+pub(crate) const KIND_CHARS_SHOWN: usize = 80;
 
 /// Why bytes are no statement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -258,7 +260,7 @@ impl Body {
     pub fn parse_text(text: &str) -> Result<Self, StatementError> {
         let lines = text.strip_suffix('\n').unwrap_or(text);
         let (first, json) = lines.split_once('\n').ok_or(StatementError::Lines(1))?;
-        let unknown = || StatementError::Kind(first.chars().take(80).collect());
+        let unknown = || StatementError::Kind(first.chars().take(KIND_CHARS_SHOWN).collect());
         let kind = Kind::from_line(first).ok_or_else(unknown)?;
         if json.contains('\n') || !text.ends_with('\n') {
             return Err(StatementError::Lines(lines.split('\n').count()));

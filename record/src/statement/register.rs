@@ -256,7 +256,7 @@ fn key_rule(value: Value) -> Read<KeyRule> {
     }
 }
 
-fn field_type(value: Value) -> Read<FieldType> {
+pub(crate) fn field_type(value: Value) -> Read<FieldType> {
     let word = text(value)?;
     let kind = FieldType::ALL.into_iter().find(|kind| kind.as_str() == word);
     kind.ok_or_else(|| wrong_word("any, boolean, date, decimal, integer, list, number, object, string, time"))
