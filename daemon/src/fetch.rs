@@ -19,6 +19,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 const ATTEMPTS_MAX: u32 = 4;
 /// The longest wait between two of them.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A body must bring [`WINDOW_BYTES_MIN`] in each such window, or end in it.
+const WINDOW: Duration = Duration::from_secs(10);
+/// The least pace of a body, in bytes a window.
+const WINDOW_BYTES_MIN: usize = 10 * 1024;
 /// Idle connections kept to one host.
 const IDLE_CONNECTIONS_MAX: usize = 32;
 
@@ -209,16 +213,35 @@ fn retry_after(answer: &Fetched) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// Reads a body to its end. One that drips is cut off after a window, one that does not end by its size.
 async fn read(url: &str, mut body: Incoming, bytes_max: usize) -> Result<Bytes, FetchError> {
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let enough = all.len() + WINDOW_BYTES_MIN;
+        let window = tokio::time::timeout(WINDOW, read_until(url, &mut body, &mut all, enough, bytes_max));
+        if window.await.map_err(|_| FetchError::TimedOut(url.to_owned()))?? {
+            return Ok(all.freeze());
+        }
+    }
+}
+
+/// Reads on until `all` has `enough` bytes; `true` at the end of the body.
+async fn read_until(
+    url: &str,
+    body: &mut Incoming,
+    all: &mut BytesMut,
+    enough: usize,
+    bytes_max: usize,
+) -> Result<bool, FetchError> {
+    while all.len() < enough {
+        let Some(frame) = body.frame().await else { return Ok(true) };
         let Ok(data) = frame.map_err(|error| network(url, &error))?.into_data() else { continue };
         if all.len() + data.len() > bytes_max {
             return Err(FetchError::TooLarge { url: url.to_owned(), bytes_max });
         }
         all.extend_from_slice(&data);
     }
-    Ok(all.freeze())
+    Ok(false)
 }
 
 /// Decompresses, never to more than `bytes_max` bytes.

@@ -11,7 +11,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::problem::Problem;
@@ -62,6 +63,16 @@ impl Metrics {
     pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
         let gauge = IntGauge::new(name, help).expect("metric names are constants");
         self.register(gauge)
+    }
+
+    /// Gauges told apart by labels.
+    ///
+    /// # Panics
+    /// As [`Metrics::counter`].
+    #[must_use]
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels).expect("metric names are constants");
+        self.register(gauges)
     }
 
     /// A histogram of seconds.
