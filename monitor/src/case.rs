@@ -1,0 +1,270 @@
+//! One log as this monitor knows it: what all who deal with it share.
+//!
+//! The follower ([`crate::follow`]) is the only one that moves the verified head. Everybody may bring a signed head
+//! ([`Case::see`], in [`crate::judge`]) or a receipt ([`crate::receipt`]); both only read what is verified.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use daemon::clock::Clock;
+use tlog::checkpoint::VerifiedCheckpoint;
+use tlog::ids::TreeSize;
+use tlog::note::Note;
+
+use crate::archive::Archive;
+use crate::config::Followed;
+use crate::feed::Feed;
+use crate::folder::{Folder, origin_hash};
+use crate::report::AlarmReport;
+use crate::source::{Network, Source};
+use crate::store::{Alarm, Store, StoreError};
+use crate::verdict::{Facts, Patience, State, Verdict, judge};
+
+/// Why a monitor cannot go on: what it finds could not be remembered. It ends, and says so.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Files.
+    #[error("{0}: {1}; is the disk full?")]
+    Io(String, io::Error),
+}
+
+impl CaseError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        |error| Self::Io(path.display().to_string(), error)
+    }
+}
+
+/// How fast a backlog is worked off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Entries a second, while there is a backlog.
+    pub entries_per_second: Option<u64>,
+    /// Seconds until it is worked off, at this rate.
+    pub seconds_left: Option<u64>,
+}
+
+/// What is known of a log now.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    facts: Facts,
+    verified: Option<VerifiedCheckpoint>,
+    start: Option<TreeSize>,
+    pace: Pace,
+}
+
+/// One log.
+pub struct Case {
+    /// How it is followed.
+    pub followed: Followed,
+    /// Where it is read.
+    pub sources: Vec<Source>,
+    /// The hashes of its verified tree.
+    pub archive: Archive,
+    /// What must not be forgotten.
+    pub store: Arc<Store>,
+    /// The monitor's directory.
+    pub folder: Folder,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Its verified entries, for consumers.
+    pub feed: Feed,
+    /// The name of its origin in paths.
+    pub hash: String,
+    /// Our own hashes turned out to be damaged; the follower makes them anew.
+    damaged: AtomicBool,
+    /// Written by the follower and by whoever finds evidence; read by everyone.
+    known: Mutex<Known>,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("origin", &self.followed.origin).finish_non_exhaustive()
+    }
+}
+
+impl Case {
+    /// Opens what is kept of a log.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn open(
+        followed: Followed,
+        network: &Network,
+        folder: &Folder,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CaseError> {
+        let hashes = folder.hashes(&followed.origin);
+        let archive = Archive::open(&hashes).map_err(CaseError::io(&hashes))?;
+        let case = Self {
+            sources: followed.sources.iter().map(|source| Source::open(source, network)).collect(),
+            archive,
+            store,
+            folder: folder.clone(),
+            clock,
+            feed: Feed::default(),
+            hash: origin_hash(&followed.origin),
+            damaged: AtomicBool::new(false),
+            known: Mutex::new(Known::default()),
+            followed,
+        };
+        case.remember()?;
+        Ok(case)
+    }
+
+    /// Takes up what the database and the files beside it say.
+    fn remember(&self) -> Result<(), CaseError> {
+        let row = self.store.log(self.origin())?;
+        if let Some(row) = row {
+            let verified = row.verified.as_ref().and_then(|(_, note)| self.own_note(note));
+            self.feed.advance(row.reached.get());
+            let mut known = self.known();
+            known.start = Some(row.start);
+            known.facts.reached = row.reached.get();
+            known.facts.signed = row.reached.get();
+            known.facts.grown_at = row.grown_at;
+            drop(known);
+            if let Some(verified) = verified {
+                self.set_verified(verified);
+            }
+        }
+        self.recall_evidence()
+    }
+
+    /// A note that we wrote ourselves; it is verified again all the same.
+    fn own_note(&self, bytes: &[u8]) -> Option<VerifiedCheckpoint> {
+        self.followed.trust.signed(&Note::parse(bytes).ok()?).ok()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.followed.origin.as_str()
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.clock.unix_millis()
+    }
+
+    /// The newest head that was verified.
+    #[must_use]
+    pub fn verified(&self) -> Option<VerifiedCheckpoint> {
+        self.known().verified.clone()
+    }
+
+    /// Where verification started.
+    #[must_use]
+    pub fn start(&self) -> TreeSize {
+        self.known().start.unwrap_or(TreeSize::ZERO)
+    }
+
+    /// What is known, for somebody who asks now.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.known().facts.clone()
+    }
+
+    /// How fast a backlog is worked off.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.known().pace
+    }
+
+    /// State and reason, now.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let followed = &self.followed;
+        let patience = Patience {
+            poll: followed.poll,
+            stale_after: followed.stale_after,
+            unchanged_max: followed.unchanged_max,
+        };
+        judge(&self.facts(), &patience, self.now())
+    }
+
+    /// Whether the log was caught; its head does not move any more.
+    #[must_use]
+    pub fn is_misbehaving(&self) -> bool {
+        self.verdict().state == State::Misbehaving
+    }
+
+    /// Changes what is known. No caller waits for anything while it does.
+    pub(crate) fn learn(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.known().facts);
+    }
+
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        self.known().pace = pace;
+    }
+
+    pub(crate) fn set_start(&self, start: TreeSize) {
+        self.known().start = Some(start);
+    }
+
+    pub(crate) fn set_verified(&self, checkpoint: VerifiedCheckpoint) {
+        let time = self.followed.trust.time_of(&checkpoint);
+        let size = checkpoint.head().size.get();
+        let mut known = self.known();
+        known.facts.verified = size;
+        known.facts.has_verified = true;
+        known.facts.reached = known.facts.reached.max(size);
+        known.facts.signed = known.facts.signed.max(size);
+        known.facts.head_time = time.or(known.facts.head_time);
+        known.verified = Some(checkpoint);
+    }
+
+    /// Forgets that anything is verified: our own hashes are damaged.
+    pub(crate) fn forget_verified(&self) {
+        let mut known = self.known();
+        known.facts.has_verified = false;
+        known.facts.verified = 0;
+        known.facts.reached = 0;
+        known.verified = None;
+    }
+
+    /// Our own hashes do not belong to the tree that we verified.
+    pub(crate) fn mark_damaged(&self) {
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn take_damaged(&self) -> bool {
+        self.damaged.swap(false, Ordering::AcqRel)
+    }
+
+    /// Raises an alarm, with a report in a file of its own.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn alarm(&self, kind: &str, subject: &str, detail: &str) -> Result<(), CaseError> {
+        let now = self.now();
+        let report = AlarmReport { origin: self.origin(), kind, subject, detail, now };
+        let file = report.file_name();
+        let name = file.to_string_lossy();
+        let alarm = Alarm { origin: self.origin(), kind, subject, detail, report: &name };
+        if self.store.raise(&alarm, now)? {
+            tracing::warn!(origin = self.origin(), kind, subject, detail, "alarm");
+            let path = self.folder.root().join(&file);
+            self.folder.write(&file, &report.to_bytes()).map_err(CaseError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Clears the alarms of a sort, except those about `but`.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn clear(&self, kind: &str, but: &[String]) -> Result<(), CaseError> {
+        Ok(self.store.clear(self.origin(), kind, but, self.now())?)
+    }
+}

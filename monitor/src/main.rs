@@ -1,0 +1,5 @@
+//! The `daybook-monitor` executable.
+
+fn main() -> std::process::ExitCode {
+    monitor::cli::main()
+}
