@@ -6,7 +6,9 @@
 
 pub mod binaries;
 pub mod check;
+pub mod liar;
 pub mod server;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

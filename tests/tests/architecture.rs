@@ -114,6 +114,17 @@ fn the_rooms_of_the_architecture_exist() {
 fn sample_configurations_parse_and_say_the_defaults() {
     let parsed = daybook::config::Config::load(&root().join("deploy/config.toml")).expect("it parses");
     assert_eq!(format!("{parsed:?}"), format!("{:?}", daybook::config::Config::default()));
+    let text = read("deploy/monitor.toml");
+    let parsed: monitor::config::Config = toml::from_str(&text).expect("it parses");
+    assert_eq!(format!("{parsed:?}"), format!("{:?}", monitor::config::Config::default()));
+    // The example in it, without the signs that make it a comment, is a log that could be followed.
+    let example: String = text
+        .lines()
+        .skip_while(|line| *line != "# [[log]]")
+        .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
+        .collect();
+    let parsed: monitor::config::Config = toml::from_str(&example).expect("the example parses");
+    assert_eq!(parsed.log.len(), 1);
 }
 
 #[test]
