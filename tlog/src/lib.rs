@@ -16,6 +16,7 @@ pub mod crypto;
 pub mod evidence;
 pub mod hash;
 pub mod ids;
+pub mod log_list;
 pub mod note;
 pub mod policy;
 pub mod proof;

@@ -1,0 +1,5 @@
+//! The `daybook-witness` executable.
+
+fn main() -> std::process::ExitCode {
+    witness::cli::main()
+}
