@@ -216,7 +216,7 @@ impl Witness {
         let seconds = self.second().map_err(AddError::Clock)?;
         let lines = self.keys.cosign(signed.text(), signed.checkpoint(), seconds);
         // The log's lines were under a note before, and a note takes more than ours beside them.
-        let note = signed.note(&lines).map_err(|error| Refusal::NotSigned(error))?.to_bytes();
+        let note = signed.note(&lines).map_err(Refusal::NotSigned)?.to_bytes();
         // Failures at this point are for the writer to have.
         let _ = self.probe.at(Point::Judged);
         let step = Advance { log: log.id, from, to: signed.head(), seconds, note };

@@ -130,6 +130,7 @@ pub(super) fn body(error: BodyError) -> Problem {
         BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "Too slow"),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
+        BodyError::Busy => return busy(1),
     };
     Problem::new(status, kind, title, sentence(&error.to_string()))
 }

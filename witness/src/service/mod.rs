@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::clock::Random;
-use daemon::listen::body::{BodyLimits, read_body};
+use daemon::listen::body::{BodyLimits, Budget, Held, read_body_within};
 use daemon::metrics::Metrics;
 use daemon::problem::Problem;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -38,12 +38,14 @@ use tlog::evidence::container::EVIDENCE_BYTES_MAX;
 use tlog::hash::Hash;
 use tokio::sync::Semaphore;
 
-use crate::witness::Witness;
+use crate::witness::{AddError, SubtreeError, Witness};
 use answer::{Answer, Caching, TEXT, answer, without_body};
 use route::Route;
 
 /// The most bytes of a request to cosign: 16 signatures of 5 kB and a proof take less than half of it.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Memory for bodies that are on their way, of all requests together.
+const BODIES_BYTES_MAX: usize = 32 << 20;
 /// Requests that read the state at the same time.
 const DISK_READS_MAX: usize = 16;
 /// Requests that wait for their turn to read the state.
@@ -98,6 +100,7 @@ struct App {
     witnesses: Vec<Arc<Witness>>,
     random: Arc<dyn Random>,
     page: page::Page,
+    bodies: Budget,
     turns: Semaphore,
     queue: Semaphore,
     metrics: ServiceMetrics,
@@ -127,6 +130,7 @@ impl WitnessService {
             witnesses,
             random,
             page: page::Page::new(),
+            bodies: Budget::new(BODIES_BYTES_MAX),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
             metrics: ServiceMetrics::new(metrics),
@@ -141,6 +145,7 @@ impl WitnessService {
             witnesses: vec![Arc::clone(&app.witnesses[at])],
             random: Arc::clone(&app.random),
             page: page::Page::new(),
+            bodies: app.bodies.clone(),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
             metrics: app.metrics.clone(),
@@ -223,17 +228,17 @@ impl App {
         }
     }
 
-    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, Problem> {
+    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Held, Problem> {
         let limits = BodyLimits { bytes_max, idle: BODY_IDLE, total: BODY_TOTAL };
-        read_body(request.into_body(), limits).await.map_err(error::body)
+        read_body_within(request.into_body(), limits, &self.bodies).await.map_err(error::body)
     }
 
     async fn add_checkpoint(&self, witness: &Witness, request: Request<Incoming>) -> Outcome {
         let body = self.body(request, BODY_BYTES_MAX).await?;
         let timer = self.metrics.add_seconds.start_timer();
-        let result = witness.add_checkpoint(&body).await;
+        let result = witness.add_checkpoint(&body.bytes).await;
         timer.observe_duration();
-        let outcome = result.as_ref().map_or_else(|error| error.code(), |_| "cosigned");
+        let outcome = result.as_ref().map_or_else(AddError::code, |_| "cosigned");
         self.metrics.checkpoints.with_label_values(&[outcome]).inc();
         match result {
             Ok(lines) => Ok(answer::cosignatures(&lines)),
@@ -243,15 +248,15 @@ impl App {
 
     async fn sign_subtree(&self, witness: &Witness, request: Request<Incoming>) -> Outcome {
         let body = self.body(request, BODY_BYTES_MAX).await?;
-        let result = witness.sign_subtree(&body);
-        let outcome = result.as_ref().map_or_else(|error| error.code(), |_| "cosigned");
+        let result = witness.sign_subtree(&body.bytes);
+        let outcome = result.as_ref().map_or_else(SubtreeError::code, |_| "cosigned");
         self.metrics.subtrees.with_label_values(&[outcome]).inc();
         result.map(|line| answer::cosignatures(&[line])).map_err(|error| error::subtree(&error))
     }
 
     async fn take_suspects(&self, witness: &Witness, request: Request<Incoming>) -> Outcome {
         let body = self.body(request, EVIDENCE_BYTES_MAX).await?;
-        let result = witness.take_suspects(&body).await;
+        let result = witness.take_suspects(&body.bytes).await;
         let outcome = evidence::outcome(&result);
         self.metrics.suspects.with_label_values(&[outcome]).inc();
         result
