@@ -14,7 +14,7 @@ pub fn binary(name: &str) -> PathBuf {
     let folder = BUILT.get_or_init(|| {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--package", "daybook"])
+            .args(["build", "--quiet", "--bins", "--package", "daybook", "--package", "witness"])
             .current_dir(root)
             .stdin(Stdio::null())
             .status()

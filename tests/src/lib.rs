@@ -9,6 +9,8 @@ pub mod check;
 pub mod liar;
 pub mod server;
 pub mod watch;
+pub mod testlog;
+pub mod witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
