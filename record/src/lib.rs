@@ -4,12 +4,13 @@
 //!
 //! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits. [`sealed`] fields are
 //! shown one by one, [`erasable`] ones can be destroyed, both by an [`opening`]. [`json`], [`ids`] and [`time`] are the
-//! small values they are made of. [`rsf`] reads registers as GOV.UK published them.
+//! small values they are made of. [`rsf`] and [`exchange`] read registers as others publish them.
 
 #![forbid(unsafe_code)]
 
 pub mod diff;
 pub mod erasable;
+pub mod exchange;
 pub mod ids;
 pub mod json;
 pub mod opening;

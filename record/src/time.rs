@@ -95,6 +95,36 @@ impl UtcTime {
         Some(Self { date, second_of_day: u32::try_from(second).ok()? })
     }
 
+    /// Reads a time as others write it, RFC 3339 with any offset; a fraction of a second is cut off.
+    ///
+    /// Not for statements, which have one form.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let (local, rest) = text.split_at_checked(19)?;
+        let local: Self = format!("{}Z", local.replace(['t', ' '], "T")).parse().ok()?;
+        let zone = match rest.strip_prefix('.') {
+            Some(fraction) => {
+                let zone = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+                if zone.len() == fraction.len() {
+                    return None;
+                }
+                zone
+            }
+            None => rest,
+        };
+        let offset = match *zone.as_bytes() {
+            [b'Z' | b'z'] => 0,
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+                let hours = number(&[h1, h2]).filter(|hours| *hours < 24)?;
+                let minutes = number(&[m1, m2]).filter(|minutes| *minutes < 60)?;
+                let offset = i64::from(hours * 3600 + minutes * 60);
+                if sign == b'-' { -offset } else { offset }
+            }
+            _ => return None,
+        };
+        Self::from_unix_seconds(local.unix_seconds() - offset)
+    }
+
     /// The day.
     #[must_use]
     pub fn date(self) -> Date {
@@ -171,6 +201,25 @@ mod tests {
         }
         assert!("2000-02-29".parse::<Date>().is_ok());
         assert_eq!("2026-2-01".parse::<Date>(), Err(Form::Date));
+    }
+
+    #[test]
+    fn times_of_others_are_moved_to_utc() {
+        for (text, expected) in [
+            ("2010-05-10T10:30:00Z", Some("2010-05-10T10:30:00Z")),
+            ("2010-05-10t10:30:00.999z", Some("2010-05-10T10:30:00Z")),
+            ("2010-01-01T00:30:00+01:00", Some("2009-12-31T23:30:00Z")),
+            ("2009-12-31T23:30:00-00:45", Some("2010-01-01T00:15:00Z")),
+            ("2010-05-10T10:30:00", None),
+            ("2010-05-10T10:30:00.Z", None),
+            ("2010-05-10T10:30:00+1:00", None),
+            ("2010-05-10T10:30:00+24:00", None),
+            ("2010-05-10", None),
+            ("2010-05-10T10:30:0\u{e9}Z", None),
+        ] {
+            let read = UtcTime::from_rfc3339(text).map(|time| time.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
