@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tests::server::daybook;
 use tlog::evidence::Evidence;
+use tlog::evidence::report::Report;
 use tlog::vkey::VerifierKey;
 
 use signers::{ORIGIN, Signer, signers};
@@ -104,6 +105,10 @@ fn the_specification_shows_vectors_as_they_are_and_the_verdict_as_it_is_printed(
         let file = String::from_utf8(named(name).bytes.clone()).expect("text");
         assert!(page.contains(&format!("```text\n{file}```\n")), "{name} is not in the specification");
     }
+    let report =
+        page.split("```text\n").find(|part| part.starts_with("daybook/alarm/v1\n")).expect("a report");
+    let report = report.split("```").next().expect("it ends");
+    assert!(Report::parse(report.as_bytes()).is_ok());
     let Vector { bytes, key, .. } = named("log-ed25519-two-roots");
     let evidence = Evidence::parse(bytes).expect("parses");
     let verdict = evidence.verify(std::slice::from_ref(key)).expect("proves");

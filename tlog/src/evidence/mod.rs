@@ -12,13 +12,15 @@
 //!
 //! The file is `docs/spec/evidence.md`, its outer shape [`container`]. [`Evidence`] is a file that was read and says
 //! nothing yet; [`Evidence::verify`], with keys that the verifier has from elsewhere, gives the [`Contradiction`].
-//! Reports of what is not signed are no evidence.
+//! What is not signed goes into a [`report`], which is no evidence.
 
 mod claim;
 pub mod container;
 pub mod fork;
 mod head;
+pub mod report;
 mod text;
+mod utc;
 mod verdict;
 
 use crate::bundle::ENTRY_BYTES_MAX;

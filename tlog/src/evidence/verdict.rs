@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::utc::utc;
 use super::{Leaf, Role};
 use crate::hash::Hash;
 use crate::ids::{LeafIndex, Origin, TreeHead};
@@ -235,45 +236,4 @@ fn entries(leaves: &Range<u64>) -> String {
         return format!("entry {}", leaves.start);
     }
     format!("entries {} to {}", leaves.start, leaves.end - 1)
-}
-
-/// Seconds since 1970 as RFC 3339 in UTC, up to the year 9999; beyond it the number.
-fn utc(seconds: u64) -> String {
-    const YEAR_10000: u64 = 253_402_300_800;
-    if seconds >= YEAR_10000 {
-        return format!("{seconds} seconds after 1970-01-01T00:00:00Z");
-    }
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    // Years are counted from March, so that the day that a leap year adds comes last, in eras of 400 years.
-    let day = day + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = 400 * era + year + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_in_utc() {
-        for (seconds, text) in [
-            (1, "1970-01-01T00:00:01Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_251_199, "2024-02-29T23:59:59Z"),
-            (1_709_251_200, "2024-03-01T00:00:00Z"),
-            (1_795_507_200, "2026-11-24T08:00:00Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-            (253_402_300_800, "253402300800 seconds after 1970-01-01T00:00:00Z"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
-    }
 }
