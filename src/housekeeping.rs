@@ -12,10 +12,9 @@ use std::time::Duration;
 use daemon::clock::Clock;
 
 use crate::applied::Applied;
-use crate::config::Storage;
 use crate::heads::Heads;
-use crate::pool::{PauseBy, Pool};
-use crate::store::disk::Disk;
+use crate::pool::Pool;
+use crate::space::Space;
 use crate::store::index::IndexFollower;
 use crate::store::journal::{JournalError, Preparer};
 use crate::store::ledger::{Ledger, LedgerError, MarkName, PublishedRow};
@@ -34,7 +33,7 @@ pub enum HousekeepingError {
 
 /// What housekeeping works with.
 pub struct Housekeeper {
-    /// Woken for a refresh, and stopped when space runs out.
+    /// Woken for a refresh.
     pub pool: Arc<Pool>,
     /// The published head.
     pub heads: Arc<Heads>,
@@ -48,14 +47,12 @@ pub struct Housekeeper {
     pub index: Arc<IndexFollower>,
     /// Makes journal segments ready.
     pub preparer: Preparer,
-    /// For the free space.
-    pub disk: Arc<dyn Disk>,
+    /// The floor of free space.
+    pub space: Space,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How often an idle log signs.
     pub refresh: Duration,
-    /// Limits.
-    pub storage: Storage,
     /// What the last rounds did.
     pub done: Done,
 }
@@ -80,7 +77,8 @@ impl Housekeeper {
     pub fn step(&mut self) -> Result<(), HousekeepingError> {
         self.flush()?;
         self.preparer.prepare()?;
-        self.watch_space();
+        // It says so itself.
+        let _ = self.space.missing();
         if let Err(error) = self.record() {
             tracing::error!(%error, "the ledger cannot be written; entries are still taken in, and nothing is lost");
         }
@@ -110,23 +108,6 @@ impl Housekeeper {
             tracing::warn!(%error, "superseded partial tiles could not be removed");
         }
         Ok(())
-    }
-
-    fn watch_space(&self) {
-        let folder = self.tiles.folder();
-        let floor = self.storage.free_space_min;
-        match self.disk.free_bytes(folder) {
-            Ok(free) if free < floor.0 => {
-                let free = daemon::config::ByteSize(free);
-                let reason = format!("its disk has {free} left, below the floor of {floor}; free some space");
-                if !self.pool.is_paused_by(PauseBy::Space) {
-                    tracing::error!("{reason}");
-                }
-                self.pool.pause(PauseBy::Space, &reason);
-            }
-            Ok(_) => self.pool.resume(PauseBy::Space),
-            Err(error) => tracing::warn!(%error, "the free space cannot be read"),
-        }
     }
 
     fn record(&mut self) -> Result<(), LedgerError> {

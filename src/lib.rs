@@ -12,7 +12,7 @@
 //! | [`config`] | what is fixed for a log's life, and what its operator sets |
 //! | [`probe`] | where tests reach into the write path |
 //! | [`publish`], [`heads`], [`applied`] | from committed to public; the heads and watermarks |
-//! | [`housekeeping`] | flushing, journal, ledger, free space, refresh |
+//! | [`housekeeping`], [`space`] | flushing, journal, ledger, refresh; the floor of free space |
 //! | [`init`], [`recover`], [`reindex`] | a new directory; an existing one, or a refusal; its index, brought up to date |
 //! | [`store`] | durable state |
 //! | [`source`], [`reader`] | tiles from a folder or URL; tiles for readers, cached |
@@ -48,5 +48,6 @@ pub mod sequencer;
 pub mod serve;
 pub mod signer;
 pub mod source;
+pub mod space;
 pub mod store;
 pub mod submit;

@@ -25,6 +25,7 @@ use crate::recover::{self, RecoverError, Recovered, Sources};
 use crate::reindex::{self, ReindexError};
 use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
 use crate::signer::{LogSigner, SignError};
+use crate::space::Space;
 use crate::store::disk::Disk;
 use crate::store::index::IndexFollower;
 use crate::store::ledger::{Ledger, LedgerError};
@@ -201,6 +202,8 @@ fn pool_limits(config: &Config) -> PoolLimits {
 
 fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System) -> Engine {
     let Recovered { journal, edge, auditor, applier, anchor, applied } = recovered;
+    let floor = log.config.storage.free_space_min;
+    let space = Space::new(log.tiles.folder(), Arc::clone(&system.disk), Arc::clone(&log.pool), floor);
     let housekeeper = Housekeeper {
         pool: Arc::clone(&log.pool),
         heads: Arc::clone(&log.heads),
@@ -209,10 +212,9 @@ fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System)
         ledger: Arc::clone(&log.ledger),
         index: Arc::clone(&log.index),
         preparer: journal.preparer(),
-        disk: Arc::clone(&system.disk),
+        space: space.clone(),
         clock: Arc::clone(&system.clock),
         refresh: log.config.checkpoint.refresh.0,
-        storage: log.config.storage.clone(),
         done: Done::default(),
     };
     let publisher =
@@ -225,6 +227,7 @@ fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System)
         clock: BatchClock::new(Arc::clone(&system.clock), journal.time()),
         journal,
         journal_bytes_max: log.config.storage.journal_max.0,
+        space,
         signer: Arc::clone(&log.signer),
         applier,
         index: Arc::clone(&log.index),

@@ -34,6 +34,7 @@ use crate::pool::{PauseBy, Pending, Placed, Pool, Submission, SubmitError, Work}
 use crate::probe::{Point, Probe};
 use crate::publish::{Committed, Unpublished, Waiter};
 use crate::signer::{LogSigner, SignError};
+use crate::space::Space;
 use crate::store::index::{IndexError, IndexFollower};
 use crate::store::journal::{Commit, Journal, JournalError};
 
@@ -90,6 +91,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Journal that may wait to be flushed before writing stops.
     pub journal_bytes_max: u64,
+    /// The floor of free space.
+    pub space: Space,
     /// The keys.
     pub signer: Arc<LogSigner>,
     /// Writes the public tree.
@@ -170,6 +173,10 @@ impl Sequencer {
         };
         if !self.parts.index.wait_for_room(ROOM_WAIT) {
             return Ok(refuse(submissions, "its index does not keep up"));
+        }
+        // A fresh head takes next to no space, and readers need it.
+        if !refresh && let Some(reason) = self.parts.space.missing() {
+            return Ok(refuse(submissions, &reason));
         }
         if self.parts.journal.live_bytes() > self.parts.journal_bytes_max {
             return Ok(refuse(submissions, "its disk does not keep up with flushing"));

@@ -227,3 +227,59 @@ fn the_time_of_a_tree_head_strictly_increases_through_batches_refreshes_and_rest
         }
     }
 }
+
+#[test]
+fn an_index_of_another_tree_is_rebuilt_and_one_that_is_behind_is_filled() {
+    let entries: Vec<Vec<u8>> = (0..600_u64).map(|i| i.to_be_bytes().to_vec()).collect();
+    let fill = |bench: &Bench, count: usize, salt: u8| {
+        let mut running = bench.start().unwrap();
+        let entries: Vec<Vec<u8>> =
+            entries[..count].iter().map(|entry| [entry.as_slice(), &[salt]].concat()).collect();
+        running.add(&entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().unwrap();
+        running.engine.housekeeper.finish().unwrap();
+    };
+    let index = |bench: &Bench| bench.dir().join("index");
+    let (log, other) = (Bench::new(), Bench::new());
+    fill(&log, 300, 0);
+    let behind = log.root().join("behind");
+    copy_files(&index(&log), &behind);
+    fill(&log, 600, 0);
+    let ahead = log.root().join("ahead");
+    fill(&other, 600, 1);
+    fill(&other, 600, 2);
+    copy_files(&index(&other), &ahead);
+    // Behind, of another log, ahead of this one, and of a program that is not ours.
+    for replacement in [Some(&behind), Some(&index(&other)), Some(&ahead), None] {
+        std::fs::remove_dir_all(index(&log)).unwrap();
+        match replacement {
+            Some(folder) => copy_files(folder, &index(&log)),
+            None => {
+                std::fs::create_dir_all(index(&log)).unwrap();
+                std::fs::write(index(&log).join("0.sst"), [7; 100]).unwrap();
+            }
+        }
+        let mut running = log.start().unwrap();
+        for at in [0, 299, 300, 599] {
+            let entry = [entries[at].as_slice(), &[0]].concat();
+            assert_eq!(
+                running.add(&[&entry]).unwrap().unwrap(),
+                [placed(at as u64, true)],
+                "{replacement:?}"
+            );
+        }
+        let absent = [entries[5].as_slice(), &[1]].concat();
+        assert_eq!(
+            running.log.lookup.find(&tlog::hash::leaf_hash(&absent), running.log.heads.committed()).unwrap(),
+            None
+        );
+        running.engine.housekeeper.finish().unwrap();
+    }
+}
+
+fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}

@@ -1,0 +1,133 @@
+//! A disk that is really full: the log on a small file system of its own, filled to the brim and given room again.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tests::server::{Server, Site, exchange};
+
+/// Room for the journal's two segments and some entries.
+const SMALL: &str = "size=208m";
+const LARGE: &str = "size=400m";
+/// More than fit into the small one.
+const ENTRIES_MAX: u64 = 4000;
+const ENTRY_BYTES: usize = 60_000;
+
+/// A file system in memory, with a log in it; unmounted when dropped.
+struct Small {
+    site: Site,
+    mount: PathBuf,
+}
+
+impl Small {
+    /// `None`, and a loud line, where nothing can be mounted.
+    fn new() -> Option<Self> {
+        let site = Site::new("open");
+        let mount = site.root().join("small");
+        std::fs::create_dir_all(&mount).expect("a folder");
+        let path = mount.to_string_lossy().into_owned();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", SMALL, "daybook-test", &path]).output();
+        if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+            eprintln!("SKIPPED: a file system can be mounted by root only");
+            return None;
+        }
+        let small = Self { site, mount };
+        let moved = small.mount.join("log");
+        let copied = Command::new("cp").arg("-r").arg(small.site.dir()).arg(&moved).status();
+        assert!(copied.is_ok_and(|status| status.success()), "copied");
+        std::fs::remove_dir_all(small.site.dir()).expect("removed");
+        std::os::unix::fs::symlink(&moved, small.site.dir()).expect("a link");
+        Some(small)
+    }
+
+    fn enlarge(&self) {
+        let options = format!("remount,{LARGE}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.mount).status();
+        assert!(status.is_ok_and(|status| status.success()), "remounted");
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // A process that has not quite ended may still use it.
+        let _ = Command::new("umount").arg("-l").arg(&self.mount).output();
+    }
+}
+
+fn entry(number: u64) -> Vec<u8> {
+    let mut entry = number.to_be_bytes().to_vec();
+    entry.resize(ENTRY_BYTES, b'.');
+    entry
+}
+
+/// Adds until the log refuses or is gone. Returns how many were answered, and the refusal.
+fn fill(server: &Server) -> (u64, Option<tests::server::Answer>) {
+    let headers = [("content-type", "application/octet-stream")];
+    for number in 0..ENTRIES_MAX {
+        match exchange(server.address(), "POST", "/add", &headers, &entry(number)) {
+            Ok(answer) if answer.status == 200 => assert_eq!(answer.text(), format!("{number}\n")),
+            Ok(answer) => return (number, Some(answer)),
+            Err(_) => return (number, None),
+        }
+    }
+    panic!("the disk does not get full");
+}
+
+fn holds(server: &Server, answered: u64) {
+    for number in 0..answered {
+        let path = format!("/entry/{number}");
+        let answer = server.send("GET", &path, &[("accept", "application/octet-stream")], b"");
+        assert!(answer.status == 200 && answer.body == entry(number), "entry {number}: {}", answer.status);
+    }
+}
+
+#[test]
+fn below_the_floor_writes_stop_reads_go_on_and_room_heals_it() {
+    let Some(small) = Small::new() else { return };
+    let site = &small.site;
+    site.configure("free_space_min = \"1MiB\"", "free_space_min = \"40MiB\"");
+    let server = site.start();
+    let (answered, refusal) = fill(&server);
+    let refusal = refusal.expect("the log goes on");
+    assert_eq!(refusal.status, 503);
+    assert_eq!(refusal.json()["type"], "urn:daybook:problem:not-taking-entries");
+    assert!(!refusal.header("retry-after").is_empty());
+    let ready = server.admin("/readyz");
+    assert!(ready.status == 503 && ready.text().contains("below the floor"), "{}", ready.text());
+    holds(&server, answered);
+    assert_eq!(server.checkpoint(&site.policy()).head().size.get(), answered);
+    small.enlarge();
+    let healed = (0..200).find(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.post("/add", &entry(answered)).status == 200
+    });
+    assert!(healed.is_some(), "with room again the log takes entries by itself");
+    assert_eq!(server.admin("/readyz").status, 200);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn without_a_floor_a_full_disk_stops_the_log_and_loses_nothing() {
+    let Some(small) = Small::new() else { return };
+    let site = &small.site;
+    site.configure("free_space_min = \"1MiB\"", "free_space_min = \"0\"");
+    let server = site.start();
+    let (answered, refusal) = fill(&server);
+    if let Some(refusal) = refusal {
+        assert_eq!(refusal.status, 503, "{}", refusal.text());
+    }
+    drop(server);
+    // Whether it starts on a full disk does not matter, only that it does no harm.
+    if let Ok(server) = site.try_start() {
+        holds(&server, answered);
+    }
+    small.enlarge();
+    let server = site.start();
+    holds(&server, answered);
+    let size = server.checkpoint(&site.policy()).head().size.get();
+    assert!(size >= answered, "{size} of {answered}");
+    assert_eq!(server.add(b"life goes on"), size);
+    drop(server);
+    let checked = tests::server::daybook(&["fsck", &site.dir().to_string_lossy()]);
+    assert!(checked.status.success(), "{checked:?}");
+}
