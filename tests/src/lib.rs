@@ -8,8 +8,8 @@ pub mod binaries;
 pub mod check;
 pub mod liar;
 pub mod server;
-pub mod watch;
 pub mod testlog;
+pub mod watch;
 pub mod witness;
 
 use std::path::{Path, PathBuf};

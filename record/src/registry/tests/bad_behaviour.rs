@@ -185,7 +185,7 @@ fn negated(s: &[u8; 32]) -> [u8; 32] {
 }
 
 /// The same P-256 signature with the other of the two values of `s`.
-fn with_high_s(line: &SignatureLine) -> SignatureLine {
+pub(super) fn with_high_s(line: &SignatureLine) -> SignatureLine {
     let der = line.signature();
     let r_length = usize::from(der[3]);
     let (r, s) = (&der[4..4 + r_length], &der[6 + r_length..]);

@@ -2,3 +2,5 @@ pub(crate) mod world;
 
 mod bad_behaviour;
 mod lifecycle;
+mod properties;
+mod vectors;
