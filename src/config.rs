@@ -87,6 +87,8 @@ pub struct Config {
     pub anchor: AnchorConfig,
     /// How fresh the checkpoint is kept.
     pub checkpoint: CheckpointConfig,
+    /// How patient the log is with its witnesses; which they are is in `policy.txt`.
+    pub witnesses: Witnesses,
     /// How much may wait, and how large things may be.
     pub limits: Limits,
     /// The disk.
@@ -158,6 +160,25 @@ pub struct CheckpointConfig {
 impl Default for CheckpointConfig {
     fn default() -> Self {
         Self { refresh: HumanDuration(Duration::from_secs(60)) }
+    }
+}
+
+/// `[witnesses]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Witnesses {
+    /// Publish without a quorum when the deadline has passed.
+    pub fail_open: bool,
+    /// How long a witness may take to answer, and a submission may wait for a quorum.
+    pub deadline: HumanDuration,
+    /// Witnesses that this process leaves out; only ever given on the command line.
+    #[serde(skip)]
+    pub left_out: Vec<String>,
+}
+
+impl Default for Witnesses {
+    fn default() -> Self {
+        Self { fail_open: false, deadline: HumanDuration(Duration::from_secs(5)), left_out: Vec::new() }
     }
 }
 

@@ -37,6 +37,8 @@ impl Published {
 pub struct Heads {
     /// Written by the sequencer alone, once the batch is durable, applied and indexed; only ever grows.
     committed: AtomicU64,
+    /// The time of that head, in milliseconds.
+    committed_time: AtomicU64,
     /// Written by the publisher alone; its size only ever grows.
     published: RwLock<Arc<Published>>,
 }
@@ -44,8 +46,12 @@ pub struct Heads {
 impl Heads {
     /// The heads as recovery found them.
     #[must_use]
-    pub fn new(committed: TreeSize, published: Published) -> Self {
-        Self { committed: AtomicU64::new(committed.get()), published: RwLock::new(Arc::new(published)) }
+    pub fn new(committed: TreeSize, time: UnixMillis, published: Published) -> Self {
+        Self {
+            committed: AtomicU64::new(committed.get()),
+            committed_time: AtomicU64::new(time.get()),
+            published: RwLock::new(Arc::new(published)),
+        }
     }
 
     /// Entries that are durable and can be found and read, published or not.
@@ -54,13 +60,20 @@ impl Heads {
         TreeSize::new(self.committed.load(Ordering::Acquire)).expect("only tree sizes are stored")
     }
 
+    /// The time of the head committed last.
+    #[must_use]
+    pub fn committed_time(&self) -> UnixMillis {
+        UnixMillis::new(self.committed_time.load(Ordering::Acquire))
+    }
+
     /// The checkpoint that the world sees.
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn commit(&self, size: TreeSize) {
+    pub(crate) fn commit(&self, size: TreeSize, time: UnixMillis) {
+        self.committed_time.store(time.get(), Ordering::Release);
         self.committed.store(size.get(), Ordering::Release);
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::clock::Clock;
+use tlog::tile::{Tile, TilePath, tile_at};
 
 use crate::applied::Applied;
 use crate::heads::Heads;
@@ -61,6 +62,8 @@ pub struct Housekeeper {
 #[derive(Debug, Default)]
 pub struct Done {
     recorded: Option<u64>,
+    /// Flushed full objects whose partial ones may still be needed; bounded by the unpublished tail.
+    full: Vec<TilePath>,
 }
 
 impl std::fmt::Debug for Housekeeper {
@@ -76,13 +79,15 @@ impl Housekeeper {
     /// [`HousekeepingError`]: the process must end.
     pub fn step(&mut self) -> Result<(), HousekeepingError> {
         self.flush()?;
+        self.collect();
         self.preparer.prepare()?;
         // It says so itself.
         let _ = self.space.missing();
         if let Err(error) = self.record() {
             tracing::error!(%error, "the ledger cannot be written; entries are still taken in, and nothing is lost");
         }
-        let idle = self.clock.unix_millis().saturating_sub(self.heads.published().time.get());
+        // A head that waits for its witnesses is fresh as well: more heads would not help it.
+        let idle = self.clock.unix_millis().saturating_sub(self.heads.committed_time().get());
         if u128::from(idle) >= self.refresh.as_millis() {
             self.pool.request_refresh();
         }
@@ -90,7 +95,7 @@ impl Housekeeper {
     }
 
     /// The mark is read first: all that it needs was written before, so it is in the list.
-    fn flush(&self) -> Result<(), HousekeepingError> {
+    fn flush(&mut self) -> Result<(), HousekeepingError> {
         let mark = self.applied.applied();
         if mark == self.applied.flushed() {
             return Ok(());
@@ -104,10 +109,25 @@ impl Housekeeper {
                 return Ok(());
             }
         }
-        if let Err(error) = self.tiles.collect(&dirty) {
+        self.done.full.extend(dirty.full());
+        Ok(())
+    }
+
+    /// Removes partial objects once nobody needs them: the full one is flushed, and the published tree has it. A head
+    /// that its witnesses keep waiting may be published much later than newer ones are committed and flushed.
+    fn collect(&mut self) {
+        let size = self.heads.published().head().size;
+        let level = |path: &TilePath| match path {
+            TilePath::Hashes(tile) => tile.level(),
+            TilePath::Entries(_) => 0,
+        };
+        let public = |path: &TilePath| tile_at(level(path), path.index(), size).is_some_and(Tile::is_full);
+        let (superseded, waiting) =
+            std::mem::take(&mut self.done.full).into_iter().partition::<Vec<_>, _>(public);
+        self.done.full = waiting;
+        if let Err(error) = self.tiles.collect(superseded) {
             tracing::warn!(%error, "superseded partial tiles could not be removed");
         }
-        Ok(())
     }
 
     fn record(&mut self) -> Result<(), LedgerError> {
@@ -130,6 +150,7 @@ impl Housekeeper {
     /// [`HousekeepingError`].
     pub fn finish(&mut self) -> Result<(), HousekeepingError> {
         self.flush()?;
+        self.collect();
         let result = self.record();
         if let Err(error) = result {
             tracing::error!(%error, "the ledger cannot be written; the last checkpoint is not kept");

@@ -6,7 +6,7 @@
 //! ```text
 //! DIR/log.toml        identity: format version, origin, admission; never edited
 //! DIR/config.toml     the operator's settings
-//! DIR/policy.txt      the trust policy to give to those who verify
+//! DIR/policy.txt      the trust policy to give to those who verify, and that the log enforces
 //! DIR/keys/           private keys, readable by the owner alone
 //! DIR/journal/        committed batches not yet flushed
 //! DIR/ledger.sqlite   published checkpoints, watermarks
@@ -68,6 +68,8 @@ pub struct NewLog {
     pub anchor: Option<PathBuf>,
     /// Where it will be reached, for the policy file.
     pub url: Option<String>,
+    /// The witnesses who must cosign, from a policy whose logs do not matter.
+    pub witnesses: Option<Policy>,
     /// Size of its journal's segments.
     pub journal_segment: ByteSize,
 }
@@ -77,8 +79,8 @@ pub struct NewLog {
 pub struct Made {
     /// The verifier keys: Ed25519, then the tree head key.
     pub keys: Vec<VerifierKey>,
-    /// The trust policy.
-    pub policy: String,
+    /// The trust policy, which the log itself enforces.
+    pub policy: Policy,
 }
 
 /// Makes a log in `dir`.
@@ -127,13 +129,16 @@ fn fill(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Res
     tiles.write_checkpoint(&note).map_err(|error| InitError::Io(dir.join("public/checkpoint"), error))?;
     let keys = signer.verifier_keys().to_vec();
     let url = new.url.as_ref().map(|url| url.clone().into_bytes());
-    let policy = Policy::of_log(keys[0].clone(), url).to_bytes();
-    let policy = String::from_utf8_lossy(&policy).into_owned();
-    write(&dir.join("policy.txt"), &policy)?;
-    write(&dir.join("config.toml"), &config_text(new))?;
+    let policy = match &new.witnesses {
+        Some(witnesses) => witnesses.for_log(keys[0].clone(), url),
+        None => Policy::of_log(keys[0].clone(), url),
+    };
+    write(&dir.join("policy.txt"), &policy.to_bytes())?;
+    write(&dir.join("config.toml"), config_text(new).as_bytes())?;
     let identity =
         Identity { version: FORMAT_VERSION, origin: new.origin.to_string(), admission: new.admission };
-    write(&dir.join("log.toml"), &toml::to_string(&identity).expect("an identity has a TOML form"))?;
+    let identity = toml::to_string(&identity).expect("an identity has a TOML form");
+    write(&dir.join("log.toml"), identity.as_bytes())?;
     Ok(Made { keys, policy })
 }
 
@@ -150,7 +155,7 @@ fn config_text(new: &NewLog) -> String {
     text
 }
 
-fn write(path: &Path, text: &str) -> Result<(), InitError> {
+fn write(path: &Path, text: &[u8]) -> Result<(), InitError> {
     let failed = |error| InitError::Io(path.to_owned(), error);
     std::fs::write(path, text).map_err(failed)?;
     std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed)

@@ -11,6 +11,7 @@
 //! | [`signer`], [`keys`] | signed checkpoints; key files |
 //! | [`config`] | what is fixed for a log's life, and what its operator sets |
 //! | [`probe`] | where tests reach into the write path |
+//! | [`cosign`] | rounds with the witnesses |
 //! | [`publish`], [`heads`], [`applied`] | from committed to public; the heads and watermarks |
 //! | [`housekeeping`], [`space`] | flushing, journal, ledger, refresh; the floor of free space |
 //! | [`init`], [`recover`], [`reindex`] | a new directory; an existing one, or a refusal; its index, brought up to date |
@@ -27,6 +28,7 @@ pub mod applied;
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod cosign;
 pub mod fsck;
 pub mod heads;
 pub mod housekeeping;

@@ -8,19 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use daemon::clock::Clock;
+use daemon::clock::{Clock, Random};
+use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::hash::leaf_hash;
-use tlog::ids::{Origin, TreeSize};
+use tlog::ids::{Origin, TreeHead, TreeSize, UnixMillis};
+use tlog::policy::Policy;
 
 use crate::config::{Admission, Config, Identity, IdentityError};
+use crate::cosign::{
+    Board, Candidate, Courier, Inbox, Roster, RosterError, Rounds, RoundsSettings, Tree, load_policy,
+};
 use crate::heads::{Heads, Published};
 use crate::housekeeping::{Done, Housekeeper, HousekeepingError};
 use crate::judge::Judge;
 use crate::keys::{self, KeyError};
 use crate::lookup::{Lookup, LookupError};
-use crate::pool::{Outcome, Pending, Placed, Pool, PoolLimits, SubmitError};
+use crate::pool::{Outcome, PauseBy, Pending, Placed, Pool, PoolLimits, SubmitError};
 use crate::probe::Probe;
-use crate::publish::{PublishError, Publisher, TailLimits, Unpublished};
+use crate::publish::{self, Committed, Cosigner, PublishError, Publisher, TailLimits, Unpublished};
 use crate::recover::{self, RecoverError, Recovered, Sources};
 use crate::reindex::{self, ReindexError};
 use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
@@ -51,6 +56,9 @@ pub enum OpenError {
     /// The keys are missing or malformed.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The trust policy cannot be enforced.
+    #[error(transparent)]
+    Policy(#[from] RosterError),
     /// The state on disk does not allow to go on.
     #[error(transparent)]
     Recover(#[from] RecoverError),
@@ -96,6 +104,10 @@ pub struct Log {
     pub config: Config,
     /// The keys' public halves, and the origin.
     pub signer: Arc<LogSigner>,
+    /// What verifiers are given, and the log enforces.
+    pub policy: Policy,
+    /// How the witnesses stand, where the policy asks for them.
+    pub board: Option<Arc<Board>>,
     /// Both heads.
     pub heads: Arc<Heads>,
     /// The waiting room.
@@ -132,8 +144,12 @@ pub struct Engine {
 pub struct System {
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
     /// File operations.
     pub disk: Arc<dyn Disk>,
+    /// The way to the witnesses.
+    pub courier: Arc<dyn Courier>,
     /// Where tests reach in.
     pub probe: Probe,
 }
@@ -144,7 +160,10 @@ impl std::fmt::Debug for System {
     }
 }
 
-/// Opens a log: takes the lock, recovers, signs the recovered head again and publishes it.
+/// Opens a log: takes the lock, recovers, and signs the recovered head again.
+///
+/// Without witnesses that head is published at once. With witnesses the checkpoint published last stays, the pool is
+/// held, and the publisher goes on once they have said how much of this log they know.
 ///
 /// # Errors
 /// [`OpenError`]; nothing was signed that was not committed.
@@ -152,34 +171,52 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
     let (identity, origin): (Identity, Origin) = Identity::load(dir)?;
     let lock = FileLock::take(&dir.join("lock"))?;
     let signer = Arc::new(keys::load(dir, &origin)?);
+    let policy = load_policy(dir, &signer.verifier_keys()[0])?;
+    let roster = Roster::of(&policy)?;
+    let left_out: Result<Vec<_>, _> =
+        config.witnesses.left_out.iter().map(|name| find(&roster, name)).collect();
+    let left_out = left_out?;
     let ledger = Arc::new(Ledger::open(&dir.join("ledger.sqlite"))?);
     let tiles = Arc::new(TileStore::new(dir.join("public"), Arc::clone(&system.disk)));
     let anchor = config.anchor.path.as_deref();
     let sources =
         Sources { dir, anchor, disk: &system.disk, ledger: &ledger, tiles: &tiles, signer: &signer };
-    let recovered = recover::recover(sources)?;
+    let mut recovered = recover::recover(sources)?;
 
     let (head, time) = (recovered.journal.head(), recovered.journal.time());
-    let checkpoint = signer.sign(head, time)?;
-    let note = Bytes::from(checkpoint.note().to_bytes());
+    let committed = Candidate { checkpoint: signer.sign(head, time)?, time };
+    let shown = first_shown(&signer, committed.clone(), recovered.shown.take(), roster.is_some())?;
+    let note = Bytes::from(shown.checkpoint.note().to_bytes());
     let failed = |error| PublishError::Io { what: "writing the checkpoint", error };
     tiles.write_checkpoint(&note).map_err(failed)?;
     let epoch = ledger.start_epoch(time)?;
-    let heads = Arc::new(Heads::new(head.size, Published { checkpoint, note, time }));
+    let published = Published { checkpoint: shown.checkpoint.clone(), note, time: shown.time };
+    let heads = Arc::new(Heads::new(head.size, time, published));
 
     let limits = &config.limits;
     let index = Arc::new(reindex::open(dir, &tiles, head, limits.index_tail_entries_max)?);
     let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
+    let tail = TailLimits { heads_max: UNPUBLISHED_HEADS_MAX, entries_max: limits.unpublished_entries_max };
+    let pool = Arc::new(Pool::new(pool_limits(&config)));
+    let unpublished = Arc::new(Unpublished::new(tail, shown.checkpoint.head().size));
+    let rounds = roster.map(|roster| {
+        let settings = RoundsSettings { deadline: config.witnesses.deadline.0, left_out };
+        let keys = signer.verifier_keys().to_vec();
+        let rounds =
+            Rounds::new(roster, keys, settings, Arc::clone(&system.random), committed.clone(), shown);
+        catch_up(&rounds, committed, recovered.journal.seq(), &heads, &unpublished);
+        pool.pause(PauseBy::Witnesses, "its witnesses have not yet said how much of it they know");
+        rounds
+    });
     let log = Arc::new(Log {
         dir: dir.to_owned(),
         admission: identity.admission,
         signer,
+        board: rounds.as_ref().map(|rounds| Arc::clone(rounds.board())),
+        policy,
         heads,
-        pool: Arc::new(Pool::new(pool_limits(&config))),
-        unpublished: Arc::new(Unpublished::new(TailLimits {
-            heads_max: UNPUBLISHED_HEADS_MAX,
-            entries_max: limits.unpublished_entries_max,
-        })),
+        pool,
+        unpublished,
         tiles,
         lookup: Arc::new(lookup),
         ledger,
@@ -187,8 +224,49 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
         epoch,
         config,
     });
-    let engine = engine(&log, recovered, lock, system);
+    let engine = engine(&log, recovered, rounds, lock, system);
     Ok((log, engine))
+}
+
+fn find(roster: &Option<Roster>, name: &str) -> Result<usize, RosterError> {
+    let none = || RosterError::NoSuchWitness(name.to_owned(), "none that counts".to_owned());
+    roster.as_ref().ok_or_else(none)?.find(name)
+}
+
+/// The checkpoint that the world sees first. What was visible once is never replaced by something older, its
+/// cosignatures included; and with witnesses nothing new is shown that they have not cosigned.
+fn first_shown(
+    signer: &LogSigner,
+    committed: Candidate,
+    shown: Option<VerifiedCheckpoint>,
+    witnessed: bool,
+) -> Result<Candidate, SignError> {
+    let shown = shown.and_then(|checkpoint| {
+        let time = checkpoint.tree_head_time()?;
+        Some(Candidate { checkpoint, time })
+    });
+    match shown {
+        Some(shown) if witnessed || shown.time == committed.time => Ok(shown),
+        None if witnessed => {
+            // Both copies are lost. The empty tree is the beginning of every other.
+            let time = UnixMillis::new(0);
+            Ok(Candidate { checkpoint: signer.sign(TreeHead::EMPTY, time)?, time })
+        }
+        _ => Ok(committed),
+    }
+}
+
+/// Queues the recovered head if it was not published, or not under this policy.
+fn catch_up(rounds: &Rounds, committed: Candidate, seq: u64, heads: &Heads, unpublished: &Unpublished) {
+    let published = heads.published();
+    let Candidate { mut checkpoint, time } = committed;
+    if time == published.time {
+        if rounds.policy().verify(published.checkpoint.note()).is_ok() {
+            return;
+        }
+        checkpoint = published.checkpoint.clone();
+    }
+    unpublished.push(Committed { checkpoint, time, seq, objects: Vec::new(), waiters: Vec::new() });
 }
 
 fn pool_limits(config: &Config) -> PoolLimits {
@@ -200,8 +278,14 @@ fn pool_limits(config: &Config) -> PoolLimits {
     }
 }
 
-fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System) -> Engine {
-    let Recovered { journal, edge, auditor, applier, anchor, applied } = recovered;
+fn engine(
+    log: &Arc<Log>,
+    recovered: Recovered,
+    rounds: Option<Rounds>,
+    lock: FileLock,
+    system: &System,
+) -> Engine {
+    let Recovered { journal, edge, auditor, applier, anchor, applied, .. } = recovered;
     let floor = log.config.storage.free_space_min;
     let space = Space::new(log.tiles.folder(), Arc::clone(&system.disk), Arc::clone(&log.pool), floor);
     let housekeeper = Housekeeper {
@@ -217,8 +301,28 @@ fn engine(log: &Arc<Log>, recovered: Recovered, lock: FileLock, system: &System)
         refresh: log.config.checkpoint.refresh.0,
         done: Done::default(),
     };
-    let publisher =
-        Publisher::new(Arc::clone(&log.unpublished), Arc::clone(&log.heads), Arc::clone(&log.tiles), anchor);
+    let own_keys = log.signer.verifier_keys();
+    let witnesses = log.policy.witnesses().iter().map(|witness| &witness.key);
+    let publisher = Publisher::new(publish::Parts {
+        queue: Arc::clone(&log.unpublished),
+        heads: Arc::clone(&log.heads),
+        pool: Arc::clone(&log.pool),
+        tiles: Arc::clone(&log.tiles),
+        ledger: Arc::clone(&log.ledger),
+        anchor,
+        clock: Arc::clone(&system.clock),
+        keys: own_keys.iter().chain(witnesses).cloned().collect(),
+        own_keys: own_keys.len(),
+        cosigner: rounds.map(|rounds| Cosigner {
+            rounds,
+            courier: Arc::clone(&system.courier),
+            inbox: Arc::new(Inbox::new(Arc::clone(&log.unpublished))),
+            tree: Tree::new(log.tiles.folder()),
+            fail_open: log.config.witnesses.fail_open,
+        }),
+        deadline: log.config.witnesses.deadline.0,
+        dir: log.dir.clone(),
+    });
     let sequencer = Sequencer::new(Parts {
         pool: Arc::clone(&log.pool),
         unpublished: Arc::clone(&log.unpublished),

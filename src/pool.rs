@@ -90,6 +90,9 @@ pub enum PauseBy {
     Space,
     /// Housekeeping does not keep up.
     Backlog,
+    /// The witnesses have not yet said, after the start, how much of this log they know. Nothing may be signed, so
+    /// nothing is handed out either.
+    Witnesses,
 }
 
 /// How much may wait, and how much goes into one batch.
@@ -131,8 +134,14 @@ struct State {
     entries: usize,
     bytes: usize,
     refresh: bool,
-    paused: [Option<String>; 3],
+    paused: [Option<String>; 4],
     ended: bool,
+}
+
+impl State {
+    fn is_held(&self) -> bool {
+        self.paused[PauseBy::Witnesses as usize].is_some()
+    }
 }
 
 impl Pool {
@@ -185,9 +194,12 @@ impl Pool {
         let (mut state, _) = self
             .arrived
             .wait_timeout_while(state, patience, |state| {
-                state.waiting.is_empty() && !state.refresh && !state.ended
+                (state.is_held() || (state.waiting.is_empty() && !state.refresh)) && !state.ended
             })
             .unwrap_or_else(PoisonError::into_inner);
+        if state.is_held() {
+            return state.ended.then_some(Work::Ended);
+        }
         if !state.waiting.is_empty() {
             return Some(Work::Batch(self.next_batch(&mut state)));
         }
@@ -224,7 +236,9 @@ impl Pool {
 
     /// Lifts the stop of `by`.
     pub fn resume(&self, by: PauseBy) {
-        self.lock().paused[by as usize] = None;
+        if self.lock().paused[by as usize].take().is_some() {
+            self.arrived.notify_all();
+        }
     }
 
     /// Why submissions are refused at the moment, if they are.
@@ -326,6 +340,20 @@ mod tests {
         assert!(refused.to_string().contains("the disk is nearly full"), "{refused}");
         pool.resume(PauseBy::Space);
         pool.submit(vec![pending(b"a")]).unwrap();
+    }
+
+    #[test]
+    fn before_the_witnesses_have_answered_nothing_is_handed_out_that_would_be_signed() {
+        let pool = Pool::new(LIMITS);
+        pool.pause(PauseBy::Witnesses, "the witnesses have not answered");
+        pool.request_refresh();
+        assert!(pool.take(Duration::ZERO).is_none());
+        assert!(matches!(pool.submit(vec![pending(b"a")]), Err(SubmitError::Closed(_))));
+        pool.resume(PauseBy::Witnesses);
+        assert!(matches!(pool.take(Duration::ZERO), Some(Work::Refresh)));
+        pool.pause(PauseBy::Witnesses, "again");
+        pool.end();
+        assert!(matches!(pool.take(Duration::ZERO), Some(Work::Ended)));
     }
 
     #[test]

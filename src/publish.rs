@@ -1,29 +1,41 @@
-//! From a committed head to a public one: read back, anchor, publish, answer.
+//! From a committed head to a public one: read back, anchor, have it cosigned, publish, answer.
 //!
 //! Commits go on while a round runs, so committed heads queue here; a round takes the newest and covers
 //! all. Order matters: every object that the head needs is read back and compared before the checkpoint is
-//! visible, the anchor is synced before, and tickets are answered after.
+//! visible, the anchor is synced before, a cosigned checkpoint is durable before, and tickets are answered after.
 //!
 //! The queue is bounded. [`Unpublished::wait_for_room`] is asked before a batch is taken, so that what
-//! cannot be published soon is refused while nothing has been promised.
+//! cannot be published soon is refused while nothing has been promised. Who waits longer than the witnesses' deadline
+//! is told that the outcome is unknown.
 //!
-//! Absent on purpose: signing, and the tree itself.
+//! Absent on purpose: signing, the tree itself, and who is asked to cosign ([`crate::cosign`]).
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+mod queue;
+
+pub use queue::{Ended, TailLimits, Unpublished};
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tlog::checkpoint::VerifiedCheckpoint;
+use daemon::clock::Clock;
+use tlog::checkpoint::{CheckpointError, VerifiedCheckpoint};
 use tlog::crypto::sha256_independent;
 use tlog::ids::{TreeSize, UnixMillis};
+use tlog::policy::PolicyError;
 use tlog::tile::TilePath;
+use tlog::vkey::VerifierKey;
 use tokio::sync::oneshot;
 
 use crate::audit::Digest;
+use crate::cosign::{Candidate, CosignError, Courier, Gathering, Inbox, Rounds, Standing, Tree};
 use crate::heads::{Heads, Published};
-use crate::pool::{Outcome, Placed};
+use crate::pool::{Outcome, PauseBy, Placed, Pool, SubmitError};
 use crate::store::anchor::{Anchor, AnchorError, AnchoredHead};
+use crate::store::ledger::{Ledger, LedgerError, PublishedRow};
 use crate::store::tiles::TileStore;
+use queue::Taken;
 
 /// A head that the journal holds and the world does not know yet.
 #[derive(Debug)]
@@ -66,175 +78,253 @@ pub enum PublishError {
     /// The anchor failed.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
+    /// A cosigned checkpoint could not be made durable.
+    #[error("a cosigned checkpoint could not be kept, and is not published: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A witness knows what this log does not.
+    #[error(transparent)]
+    Cosign(#[from] CosignError),
+    /// What was put together from verified signatures does not verify.
+    #[error("a cosigned checkpoint does not verify and is not published ({0}); check the machine's memory")]
+    Assembled(#[from] CheckpointError),
+    /// The policy does not accept what was about to be published.
+    #[error(
+        "the policy does not accept a checkpoint that seemed to have its quorum ({0}); it is not published"
+    )]
+    Policy(#[from] PolicyError),
 }
 
-/// How much may be committed and not yet published.
-#[derive(Clone, Copy, Debug)]
-pub struct TailLimits {
-    /// Heads in the queue.
-    pub heads_max: usize,
-    /// Entries that they add.
-    pub entries_max: u64,
-}
-
-/// The queue of committed heads.
+/// The rounds with the witnesses, and what carries them.
 #[derive(Debug)]
-pub struct Unpublished {
-    limits: TailLimits,
-    /// Filled by the sequencer, emptied by the publisher.
-    queue: Mutex<Queue>,
-    changed: Condvar,
+pub struct Cosigner {
+    /// Who is asked what.
+    pub rounds: Rounds,
+    /// Carries it.
+    pub courier: Arc<dyn Courier>,
+    /// Where answers come in.
+    pub inbox: Arc<Inbox>,
+    /// For proofs.
+    pub tree: Tree,
+    /// Publish without a quorum when the deadline has passed.
+    pub fail_open: bool,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    heads: Vec<Committed>,
-    /// Duplicates of entries whose head was pushed before.
-    waiters: Vec<Waiter>,
-    /// Entries that the queued heads add.
-    entries: u64,
-    /// A round is running with heads already taken; they still count as one against the limit.
-    publishing: bool,
-    ended: bool,
+/// What a publisher works with.
+pub struct Parts {
+    /// Where committed heads come from.
+    pub queue: Arc<Unpublished>,
+    /// Both heads.
+    pub heads: Arc<Heads>,
+    /// Taken up again once the witnesses have said enough.
+    pub pool: Arc<Pool>,
+    /// The public tree.
+    pub tiles: Arc<TileStore>,
+    /// Cosigned checkpoints are durable there before they are public.
+    pub ledger: Arc<Ledger>,
+    /// The copy of the head on another volume.
+    pub anchor: Option<Anchor>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The keys that sign and cosign: ours first.
+    pub keys: Vec<VerifierKey>,
+    /// How many of the keys are ours.
+    pub own_keys: usize,
+    /// The witnesses, where the policy asks for them.
+    pub cosigner: Option<Cosigner>,
+    /// How long a submission may wait for a quorum.
+    pub deadline: Duration,
+    /// Where evidence against ourselves is kept.
+    pub dir: PathBuf,
 }
 
-impl Unpublished {
-    /// An empty queue.
-    #[must_use]
-    pub fn new(limits: TailLimits) -> Self {
-        Self { limits, queue: Mutex::default(), changed: Condvar::new() }
-    }
-
-    /// Adds a committed head. It is taken even when it goes past the limit by one batch: it is committed.
-    pub fn push(&self, committed: Committed, entries: u64) {
-        let mut queue = self.lock();
-        queue.entries += entries;
-        queue.heads.push(committed);
-        drop(queue);
-        self.changed.notify_all();
-    }
-
-    /// Adds waiters whose entries are all below a head that was pushed before.
-    pub fn wait(&self, waiters: Vec<Waiter>) {
-        self.lock().waiters.extend(waiters);
-        self.changed.notify_all();
-    }
-
-    /// Waits at most `patience` for room for one more batch; false if there is none.
-    #[must_use]
-    pub fn wait_for_room(&self, patience: Duration) -> bool {
-        let full = |queue: &mut Queue| {
-            queue.heads.len() + usize::from(queue.publishing) >= self.limits.heads_max
-                || queue.entries >= self.limits.entries_max
-        };
-        let waited = self.changed.wait_timeout_while(self.lock(), patience, full);
-        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !full(&mut queue)
-    }
-
-    /// Heads that wait for publication.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.lock().heads.len()
-    }
-
-    /// No head will follow; the publisher stops when the queue is empty.
-    pub fn end(&self) {
-        self.lock().ended = true;
-        self.changed.notify_all();
-    }
-
-    /// Takes everything, waiting at most `patience`. `Err` when the queue has ended.
-    fn take(&self, patience: Duration) -> Result<(Vec<Committed>, Vec<Waiter>), Ended> {
-        let idle = |queue: &mut Queue| queue.heads.is_empty() && queue.waiters.is_empty();
-        let waited =
-            self.changed.wait_timeout_while(self.lock(), patience, |queue| idle(queue) && !queue.ended);
-        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if idle(&mut queue) && queue.ended {
-            return Err(Ended);
-        }
-        queue.entries = 0;
-        queue.publishing = !queue.heads.is_empty();
-        Ok((std::mem::take(&mut queue.heads), std::mem::take(&mut queue.waiters)))
-    }
-
-    fn done(&self) {
-        self.lock().publishing = false;
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 
-/// The queue has ended and is empty.
+/// Someone who waits, and since when.
 #[derive(Debug)]
-pub struct Ended;
+struct Waiting {
+    waiter: Waiter,
+    since: Duration,
+}
 
 /// Publishes committed heads. Runs on a thread of its own.
 #[derive(Debug)]
 pub struct Publisher {
-    queue: Arc<Unpublished>,
-    heads: Arc<Heads>,
-    tiles: Arc<TileStore>,
-    anchor: Option<Anchor>,
+    parts: Parts,
+    /// The newest head that was taken and is not in a round yet.
+    next: Option<Committed>,
+    waiting: Vec<Waiting>,
+    /// An orderly end waits for a round until then.
+    ending: Option<Duration>,
 }
 
 impl Publisher {
-    /// A publisher for this queue.
+    /// A publisher.
     #[must_use]
-    pub fn new(
-        queue: Arc<Unpublished>,
-        heads: Arc<Heads>,
-        tiles: Arc<TileStore>,
-        anchor: Option<Anchor>,
-    ) -> Self {
-        Self { queue, heads, tiles, anchor }
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, next: None, waiting: Vec::new(), ending: None }
     }
 
-    /// One round over everything that waits. `Ok(Err(Ended))` once there is nothing more to come.
+    /// Does what there is to do, waiting at most `patience` for it. `Ok(Err(Ended))` once nothing more is to come.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was made public, and nobody was answered.
+    /// [`PublishError`]; nothing was made public that does not hold, and nobody was answered.
     pub fn step(&mut self, patience: Duration) -> Result<Result<(), Ended>, PublishError> {
-        let (mut taken, late) = match self.queue.take(patience) {
-            Ok(taken) => taken,
-            Err(ended) => return Ok(Err(ended)),
-        };
-        let objects: Vec<_> = taken.iter_mut().flat_map(|head| std::mem::take(&mut head.objects)).collect();
-        let waiters: Vec<_> = taken.iter_mut().flat_map(|head| std::mem::take(&mut head.waiters)).collect();
-        if let Some(newest) = taken.pop() {
-            self.publish(newest, &objects)?;
+        let now = self.now();
+        let due = self.parts.cosigner.as_ref().and_then(|cosigner| cosigner.rounds.next_due());
+        let patience = due.map_or(patience, |due| patience.min(due.saturating_sub(now)));
+        let Taken { mut heads, waiters, ended } = self.parts.queue.take(patience, self.is_unfinished());
+        let now = self.now();
+        let new = heads.iter_mut().flat_map(|head| std::mem::take(&mut head.waiters)).chain(waiters);
+        self.waiting.extend(new.map(|waiter| Waiting { waiter, since: now }));
+        for head in &heads {
+            self.read_back(&head.objects)?;
         }
-        let size = self.heads.published().head().size;
-        for waiter in waiters.into_iter().chain(late) {
-            answer(waiter, size);
+        if let Some(newest) = heads.pop() {
+            self.next = Some(newest);
         }
-        self.queue.done();
-        Ok(Ok(()))
+        match self.parts.cosigner.take() {
+            None => self.publish_alone()?,
+            Some(mut cosigner) => {
+                self.cosign(&mut cosigner)?;
+                self.parts.cosigner = Some(cosigner);
+            }
+        }
+        let published = self.parts.heads.published().head().size;
+        self.answer(published, now);
+        self.parts.queue.done(published, self.is_unfinished());
+        Ok(if ended && self.is_over(now) { Err(Ended) } else { Ok(()) })
     }
 
-    fn publish(&mut self, newest: Committed, objects: &[(TilePath, Digest)]) -> Result<(), PublishError> {
-        self.read_back(objects)?;
-        if let Some(anchor) = &mut self.anchor {
+    fn now(&self) -> Duration {
+        self.parts.clock.monotonic()
+    }
+
+    fn is_unfinished(&self) -> bool {
+        let gathers = self.parts.cosigner.as_ref().is_some_and(|one| one.rounds.gathering().is_some());
+        self.next.is_some() || gathers
+    }
+
+    /// An orderly end gives the last round its time, and no more: what is committed is published by the next start.
+    fn is_over(&mut self, now: Duration) -> bool {
+        let probing = self.parts.cosigner.as_ref().is_some_and(|cosigner| cosigner.rounds.is_probing());
+        let until = *self.ending.get_or_insert(now + self.parts.deadline);
+        !self.is_unfinished() || probing || now >= until
+    }
+
+    fn publish_alone(&mut self) -> Result<(), PublishError> {
+        let Some(newest) = self.next.take() else { return Ok(()) };
+        self.anchor(&newest)?;
+        let note = Bytes::from(newest.checkpoint.note().to_bytes());
+        self.show(Published { checkpoint: newest.checkpoint, note, time: newest.time })
+    }
+
+    fn anchor(&mut self, newest: &Committed) -> Result<(), PublishError> {
+        if let Some(anchor) = &mut self.parts.anchor {
             let head = newest.checkpoint.head();
             anchor.write(&AnchoredHead { head, time: newest.time, seq: newest.seq })?;
             anchor.sync()?;
         }
-        // Cosignatures are collected here, between the anchor and the moment the head becomes visible.
-        let checkpoint = newest.checkpoint;
-        let note = Bytes::from(checkpoint.note().to_bytes());
-        self.tiles
-            .write_checkpoint(&note)
-            .map_err(|error| PublishError::Io { what: "writing the checkpoint", error })?;
-        self.heads.publish(Published { checkpoint, note, time: newest.time });
         Ok(())
+    }
+
+    fn show(&self, published: Published) -> Result<(), PublishError> {
+        let written = self.parts.tiles.write_checkpoint(&published.note);
+        written.map_err(|error| PublishError::Io { what: "writing the checkpoint", error })?;
+        self.parts.heads.publish(published);
+        Ok(())
+    }
+
+    /// Takes in answers, begins rounds, sends letters and publishes, until nothing more happens by itself.
+    fn cosign(&mut self, cosigner: &mut Cosigner) -> Result<(), PublishError> {
+        loop {
+            let now = self.now();
+            let delivered = cosigner.inbox.take();
+            for one in &delivered {
+                let received = cosigner.rounds.receive(one, now, &cosigner.tree);
+                received.map_err(|error| self.keep_evidence(error))?;
+            }
+            if cosigner.rounds.is_probing() {
+                if !send(cosigner, now)? && delivered.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.parts.pool.resume(PauseBy::Witnesses);
+            let moved = self.advance(cosigner, now)?;
+            let sent = send(cosigner, now)?;
+            if let Some(gathering) = cosigner.rounds.take_amended().cloned() {
+                self.show_cosigned(&gathering)?;
+            }
+            if delivered.is_empty() && !moved && !sent {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Publishes what may be, and begins the next round. Whether anything of it happened.
+    fn advance(&mut self, cosigner: &mut Cosigner, now: Duration) -> Result<bool, PublishError> {
+        let standing = cosigner.rounds.standing(now);
+        match standing {
+            Standing::Open => return Ok(false),
+            Standing::Idle => (),
+            Standing::Late => cosigner.rounds.missed(now),
+            Standing::Met => {
+                let gathering = cosigner.rounds.gathering();
+                let note = gathering.map(|one| one.note(&self.parts.keys[..self.parts.own_keys]));
+                // A second opinion, by the code that readers use.
+                note.map(|note| cosigner.rounds.policy().verify(&note)).transpose()?;
+                self.publish_cosigned(cosigner)?;
+            }
+        }
+        if standing == Standing::Late && cosigner.fail_open {
+            self.publish_cosigned(cosigner)?;
+        }
+        let Some(newest) = self.next.take() else { return Ok(standing != Standing::Idle) };
+        let candidate = Candidate { checkpoint: newest.checkpoint.clone(), time: newest.time };
+        cosigner.rounds.begin(candidate, now);
+        // The anchor's sync and the witnesses' run side by side.
+        send(cosigner, now)?;
+        self.anchor(&newest)?;
+        Ok(true)
+    }
+
+    fn publish_cosigned(&self, cosigner: &mut Cosigner) -> Result<(), PublishError> {
+        if let Some(gathering) = cosigner.rounds.gathering() {
+            self.show_cosigned(gathering)?;
+            cosigner.rounds.published();
+        }
+        Ok(())
+    }
+
+    /// Durable first: a cosignature that was visible is never taken back, not even by a power cut.
+    fn show_cosigned(&self, gathering: &Gathering) -> Result<(), PublishError> {
+        let note = gathering.note(&self.parts.keys[..self.parts.own_keys]);
+        let checkpoint = VerifiedCheckpoint::verify(&note, &self.parts.keys)?;
+        let (note, time) = (note.to_bytes(), gathering.time());
+        self.parts.ledger.record_published(&PublishedRow {
+            head: checkpoint.head(),
+            time,
+            note: note.clone(),
+        })?;
+        self.show(Published { checkpoint, note: note.into(), time })
+    }
+
+    /// A note of ours that contradicts our tree is worth more than anything else in the directory.
+    fn keep_evidence(&self, error: CosignError) -> CosignError {
+        let CosignError::Contradicted { witness, size, note, .. } = error else { return error };
+        let path = self.parts.dir.join(format!("contradiction-{size}.checkpoint"));
+        let kept = std::fs::write(&path, &note).is_ok().then_some(path);
+        CosignError::Contradicted { witness, size, note, kept }
     }
 
     fn read_back(&self, objects: &[(TilePath, Digest)]) -> Result<(), PublishError> {
         for (path, digest) in objects {
             let stored = self
+                .parts
                 .tiles
                 .read(path)
                 .map_err(|error| PublishError::Io { what: "reading back a tile", error })?;
@@ -244,12 +334,35 @@ impl Publisher {
         }
         Ok(())
     }
+
+    /// Invariant 3: an answer leaves only when the published head covers it. Who has waited for the whole deadline is
+    /// told that it is not known when that will be.
+    fn answer(&mut self, published: TreeSize, now: Duration) {
+        let deadline = self.parts.deadline;
+        for Waiting { waiter, since } in std::mem::take(&mut self.waiting) {
+            let covered = waiter.placed.iter().all(|placed| placed.index.get() < published.get());
+            // A client that went away is no error: its entry is in the tree, or will be.
+            if covered {
+                let _ = waiter.reply.send(Ok(waiter.placed));
+            } else if self.parts.cosigner.is_some() && now.saturating_sub(since) >= deadline {
+                let _ = waiter.reply.send(Err(SubmitError::Unknown));
+            } else {
+                assert!(
+                    self.parts.cosigner.is_some(),
+                    "without witnesses every taken head is published at once"
+                );
+                self.waiting.push(Waiting { waiter, since });
+            }
+        }
+    }
 }
 
-/// Invariant 3: an answer leaves only when the published head covers it.
-fn answer(waiter: Waiter, published: TreeSize) {
-    let covered = waiter.placed.iter().all(|placed| placed.index.get() < published.get());
-    assert!(covered, "a submission is answered only once the published head covers it");
-    // A client that went away is no error: its entry is in the tree.
-    let _ = waiter.reply.send(Ok(waiter.placed));
+/// Sends what is to be sent now; whether that was anything.
+fn send(cosigner: &mut Cosigner, now: Duration) -> Result<bool, PublishError> {
+    let letters = cosigner.rounds.letters(now, &mut cosigner.tree)?;
+    let sent = !letters.is_empty();
+    for letter in letters {
+        cosigner.courier.send(letter, &cosigner.inbox);
+    }
+    Ok(sent)
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tlog::bundle;
-use tlog::checkpoint::VerifiedCheckpoint;
+use tlog::checkpoint::{CheckpointError, VerifiedCheckpoint};
 use tlog::hash::{HASH_BYTES, leaf_hash};
 use tlog::ids::{TreeHead, TreeSize};
 use tlog::note::Note;
@@ -104,7 +104,9 @@ pub enum RecoverError {
         problem: String,
     },
     /// The published checkpoint is not one of ours.
-    #[error("the checkpoint file is not signed by this log's key ({0}); restore the keys or the directory")]
+    #[error(
+        "the published checkpoint is not signed by this log's key ({0}); restore the keys or the directory"
+    )]
     Checkpoint(String),
     /// A file cannot be read.
     #[error("{file}: {1}", file = .0.display())]
@@ -126,6 +128,8 @@ pub struct Recovered {
     pub anchor: Option<Anchor>,
     /// The watermarks.
     pub applied: Arc<Applied>,
+    /// The checkpoint that was published last, as far as is known, with its cosignatures.
+    pub shown: Option<VerifiedCheckpoint>,
 }
 
 /// Where a log's state lies.
@@ -199,11 +203,11 @@ fn attempt(sources: &Sources<'_>) -> Result<Recovered, RecoverError> {
         let problem = format!("it ends at {} entries, the tree at {}", held.size, edge.head().size);
         return Err(RecoverError::Commit { seq: journal.seq(), first: held.size, problem });
     }
-    let Remembered { known, anchor } = remembered(sources)?;
+    let Remembered { known, anchor, shown } = remembered(sources)?;
     for (witness, head) in known {
         check_remembered(sources, &witness, head, held)?;
     }
-    Ok(Recovered { journal, edge, auditor, applier, anchor, applied })
+    Ok(Recovered { journal, edge, auditor, applier, anchor, applied, shown })
 }
 
 struct Replay {
@@ -263,10 +267,12 @@ fn rows_of(edge: &Edge) -> Vec<Vec<[u8; HASH_BYTES]>> {
 struct Remembered {
     known: Vec<(String, TreeHead)>,
     anchor: Option<Anchor>,
+    /// The newer of the checkpoint file and the ledger's latest; of the same time, the one with more signatures.
+    shown: Option<VerifiedCheckpoint>,
 }
 
 fn remembered(sources: &Sources<'_>) -> Result<Remembered, RecoverError> {
-    let mut known = Vec::new();
+    let (mut known, mut shown) = (Vec::new(), Vec::new());
     let path = sources.tiles.folder().join("checkpoint");
     let stored = sources.tiles.read_checkpoint().map_err(|error| RecoverError::Io(path, error))?;
     // A power cut can leave the file empty or cut short: it is not synced, and is written again from the journal.
@@ -275,6 +281,7 @@ fn remembered(sources: &Sources<'_>) -> Result<Remembered, RecoverError> {
             let seen = VerifiedCheckpoint::verify(&seen, sources.signer.verifier_keys())
                 .map_err(|error| RecoverError::Checkpoint(error.to_string()))?;
             known.push(("the published checkpoint".to_owned(), seen.head()));
+            shown.push(seen);
         }
         Some(Err(_)) => {
             tracing::warn!("the checkpoint file is cut short, as by a power cut; it is written again");
@@ -283,11 +290,17 @@ fn remembered(sources: &Sources<'_>) -> Result<Remembered, RecoverError> {
     }
     if let Some(latest) = sources.ledger.latest()? {
         known.push(("the ledger".to_owned(), latest.head));
+        let verified = Note::parse(&latest.note).map_err(CheckpointError::from);
+        let verified =
+            verified.and_then(|note| VerifiedCheckpoint::verify(&note, sources.signer.verifier_keys()));
+        shown.push(verified.map_err(|error| RecoverError::Checkpoint(error.to_string()))?);
     }
-    let Some(path) = sources.anchor else { return Ok(Remembered { known, anchor: None }) };
+    let newest = |one: &VerifiedCheckpoint| (one.tree_head_time(), one.note().signatures().len());
+    let shown = shown.into_iter().max_by_key(newest);
+    let Some(path) = sources.anchor else { return Ok(Remembered { known, anchor: None, shown }) };
     let (anchor, anchored) = Anchor::open(path, Arc::clone(sources.disk), sources.signer.origin())?;
     known.push((format!("the anchor {}", path.display()), anchored.head));
-    Ok(Remembered { known, anchor: Some(anchor) })
+    Ok(Remembered { known, anchor: Some(anchor), shown })
 }
 
 fn check_remembered(

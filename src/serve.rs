@@ -19,6 +19,7 @@ use daemon::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::cosign::{HttpCourier, WitnessMetrics};
 use crate::http::HttpService;
 use crate::http::health::{Gauges, readiness};
 use crate::log::{Engine, EngineError, Log, OpenError, System, open};
@@ -83,7 +84,9 @@ pub fn serve(
 ) -> Result<(), ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let disk = Arc::new(RealDisk::default());
-    let system = System { clock: Arc::clone(&clock), disk, probe: Probe::none() };
+    let courier = Arc::new(HttpCourier::new(config.witnesses.deadline.0));
+    let random = Arc::new(SystemRandom);
+    let system = System { clock: Arc::clone(&clock), random, disk, courier, probe: Probe::none() };
     let (log, engine) = open(dir, config, &system)?;
     let mut filling = filling;
     engine.fill_index(&log, |size| filling(size.get()))?;
@@ -123,6 +126,9 @@ async fn run(
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| ServeError::System("signals cannot be handled", error))?;
     let gauges = Gauges::new(&metrics);
+    if let Some(board) = &log.board {
+        board.keep(WitnessMetrics::new(&metrics));
+    }
     let service = HttpService::new(Arc::clone(&log), Arc::new(SystemRandom), &metrics);
     let health = AdminService::new(metrics, readiness(Arc::clone(&log), clock));
 

@@ -25,6 +25,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const WINDOW_BYTES_MIN: usize = 10 * 1024;
 /// Idle connections kept to one host.
 const IDLE_CONNECTIONS_MAX: usize = 32;
+/// How long an idle connection is kept: longer than the minute that many of our clients wait between requests.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(90);
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +107,7 @@ impl Fetcher {
             .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE_CONNECTION_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .build(https);
         Self { client, options }

@@ -11,8 +11,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::problem::Problem;
@@ -50,8 +50,16 @@ impl Metrics {
     /// As [`Metrics::counter`].
     #[must_use]
     pub fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
-        let counters =
-            IntCounterVec::new(Opts::new(name, help), &[label]).expect("metric names are constants");
+        self.counters_by(name, help, &[label])
+    }
+
+    /// Counters told apart by several labels.
+    ///
+    /// # Panics
+    /// As [`Metrics::counter`].
+    #[must_use]
+    pub fn counters_by(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels).expect("metric names are constants");
         self.register(counters)
     }
 
@@ -84,6 +92,17 @@ impl Metrics {
         let options = HistogramOpts::new(name, help).buckets(SECONDS_BUCKETS.to_vec());
         let histogram = Histogram::with_opts(options).expect("metric names are constants");
         self.register(histogram)
+    }
+
+    /// Histograms of seconds told apart by one label.
+    ///
+    /// # Panics
+    /// As [`Metrics::counter`].
+    #[must_use]
+    pub fn seconds_by(&self, name: &str, help: &str, label: &str) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(SECONDS_BUCKETS.to_vec());
+        let histograms = HistogramVec::new(options, &[label]).expect("metric names are constants");
+        self.register(histograms)
     }
 
     fn register<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> C {

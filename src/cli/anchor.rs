@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use daemon::clock::SystemClock;
+use daemon::clock::{SystemClock, SystemRandom};
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::Output;
 use crate::config::Config;
-use crate::log::{System, open};
+use crate::cosign::HttpCourier;
+use crate::log::{Engine, System, open};
 use crate::probe::Probe;
 use crate::store::anchor::{Anchor, AnchoredHead};
 use crate::store::disk::RealDisk;
@@ -42,14 +43,17 @@ impl MakeAnchor {
         })?;
         config.anchor.path = None;
         let disk = Arc::new(RealDisk::default());
-        let system = System { clock: Arc::new(SystemClock), disk: disk.clone(), probe: Probe::none() };
-        let (log, engine) = open(&self.dir, config, &system).map_err(Failure::failed)?;
-        let published = log.published();
-        let head = AnchoredHead {
-            head: published.head(),
-            time: published.time,
-            seq: engine.sequencer.committed_seq(),
+        let courier = Arc::new(HttpCourier::new(config.witnesses.deadline.0));
+        let system = System {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            disk: disk.clone(),
+            courier,
+            probe: Probe::none(),
         };
+        let (log, Engine { sequencer, .. }) = open(&self.dir, config, &system).map_err(Failure::failed)?;
+        let (head, time, seq) = (sequencer.head(), sequencer.committed_time(), sequencer.committed_seq());
+        let head = AnchoredHead { head, time, seq };
         Anchor::create(&path, disk, log.signer.origin(), &head).map_err(Failure::failed)?;
         let made = Made { path, tree_size: head.head.size.get() };
         output.result(&made, || {

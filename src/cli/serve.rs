@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use daemon::logging::{self, Style};
 use serde::Serialize;
+use tlog::policy::Warning;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -23,6 +24,10 @@ pub(super) struct Serve {
     /// Listen here for metrics and health.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Do not ask this witness, and do not wait at the start for what it knows. For one that is known to be wrong, or
+    /// gone for good: if it is right, and this directory is an old copy, the log shows two trees and its name is lost.
+    #[arg(long, value_name = "NAME")]
+    without_witness: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +46,7 @@ impl Serve {
         let mut config = Config::load(&self.dir.join("config.toml")).map_err(Failure::malformed)?;
         config.listen.address = self.listen.unwrap_or(config.listen.address);
         config.admin.address = self.admin.unwrap_or(config.admin.address);
+        config.witnesses.left_out = self.without_witness;
         let bar = output.bar(0, "bringing the index up to date");
         let ready = |log: &Log, addresses: Addresses| {
             bar.finish_and_clear();
@@ -56,6 +62,9 @@ impl Serve {
 }
 
 fn announce(log: &Log, addresses: Addresses, output: &Output) {
+    // A log without witnesses was asked for at `init`, and is no news at each start.
+    let warnings = log.policy.lint().into_iter().filter(|warning| *warning != Warning::NoWitnesses);
+    warnings.for_each(|warning| tracing::warn!("policy.txt: {warning}"));
     let scheme = if addresses.tls { "https" } else { "http" };
     let listening = Listening {
         event: "listening",

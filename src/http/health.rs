@@ -1,7 +1,7 @@
 //! Whether the log is in order, for load balancers and for the person on call; and the gauges of `/metrics`.
 //!
-//! Ready means: the checkpoint that readers see is this log's, verifies, is the one in memory and is fresh, and
-//! entries are taken in. The reason why not is told in words.
+//! Ready means: the checkpoint that readers see is this log's, verifies, is the one in memory and is fresh, enough
+//! witnesses cosign, and entries are taken in. The reason why not is told in words.
 
 use std::sync::Arc;
 
@@ -38,6 +38,9 @@ fn check(log: &Log, clock: &dyn Clock) -> Result<(), String> {
     }
     if shown.size == published.size && shown.root != published.root {
         return Err("The checkpoint file speaks of another tree than has been published.".to_owned());
+    }
+    if let Some(trouble) = log.board.as_ref().and_then(|board| board.trouble()) {
+        return Err(format!("Nothing is published: {trouble}."));
     }
     let time = checkpoint.tree_head_time().ok_or("The checkpoint file has no time of this log's key.")?;
     let age = clock.unix_millis().saturating_sub(time.get());

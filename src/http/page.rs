@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tlog::bundle::ENTRY_BYTES_MAX;
 use tlog::hash::sha256;
-use tlog::policy::Policy;
 
 use super::answer::{Answer, Caching, answer, json};
 use crate::config::Admission;
@@ -56,7 +55,7 @@ impl Page {
     pub(super) fn new(log: &Log) -> Self {
         let keys = log.signer.verifier_keys();
         let public_url = log.config.listen.public_url.clone();
-        let policy = Policy::of_log(keys[0].clone(), public_url.clone().map(String::into_bytes)).to_bytes();
+        let policy = log.policy.to_bytes();
         let style = sha256(STYLE.as_bytes()).to_base64();
         let security_policy = format!(
             "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \

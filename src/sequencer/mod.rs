@@ -156,6 +156,12 @@ impl Sequencer {
         self.parts.journal.seq()
     }
 
+    /// The time of the head committed last.
+    #[must_use]
+    pub fn committed_time(&self) -> UnixMillis {
+        self.parts.journal.time()
+    }
+
     /// Takes one batch, if one comes within `patience`.
     ///
     /// # Errors
@@ -262,9 +268,9 @@ impl Sequencer {
         sealed.objects.retain(|(path, _)| fresh.contains(path));
         parts.index.push(&leaves, sealed.head)?;
         // Last, so that whoever searches up to this size finds the index and the bundles there.
-        parts.heads.commit(sealed.head.size);
+        parts.heads.commit(sealed.head.size, time);
         let committed = Committed { checkpoint, time, seq, objects: sealed.objects, waiters: batch.waiters };
-        parts.unpublished.push(committed, u64::from(count));
+        parts.unpublished.push(committed);
         Ok(())
     }
 

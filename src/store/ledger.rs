@@ -1,8 +1,8 @@
 //! The ledger: small rows that must be durable, in SQLite.
 //!
-//! Published checkpoints (the latest, and for ever the first of each minute), the flushed watermark, and
-//! one row for each start. `synchronous=FULL`: a row that was written is on
-//! the device. Nothing on the path of an append or of a read waits for it.
+//! Published checkpoints with their cosignatures (the latest, and for ever the first of each minute), the flushed
+//! watermark, and one row for each start. `synchronous=FULL`: a row that was written is on the device. No read waits for
+//! it; an append does only where a policy asks for witnesses.
 //!
 //! Tables: `checkpoint(size, minute, time, root, note)`, `mark(name, size, root, seq)`, `epoch(number, time)`.
 
@@ -135,7 +135,8 @@ impl Ledger {
         })
     }
 
-    /// Records a published checkpoint: as the latest, and as its minute's if it is the first of that minute.
+    /// Records a published checkpoint: as the latest, and as its minute's if it is the first of that minute. The same
+    /// checkpoint with more cosignatures replaces itself, never one with fewer.
     ///
     /// # Errors
     /// As above.
@@ -147,12 +148,13 @@ impl Ledger {
             let transaction = connection.unchecked_transaction()?;
             transaction.execute(
                 "INSERT INTO checkpoint (size, minute, time, root, note) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (minute) DO NOTHING",
+                 ON CONFLICT (minute) DO UPDATE SET note = ?5 WHERE time = ?3 AND length(note) < length(?5)",
                 params![size, minute, time, root, row.note],
             )?;
             transaction.execute(
                 "INSERT INTO latest (one, size, time, root, note) VALUES (1, ?1, ?2, ?3, ?4)
-                 ON CONFLICT (one) DO UPDATE SET size = ?1, time = ?2, root = ?3, note = ?4 WHERE time < ?2",
+                 ON CONFLICT (one) DO UPDATE SET size = ?1, time = ?2, root = ?3, note = ?4
+                 WHERE time < ?2 OR (time = ?2 AND length(note) < length(?4))",
                 params![size, time, root, row.note],
             )?;
             transaction.commit()
@@ -275,6 +277,20 @@ mod tests {
             Some(row(5, 62_000)),
             "an older checkpoint never replaces a newer one"
         );
+    }
+
+    #[test]
+    fn a_checkpoint_gains_cosignatures_and_never_loses_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        let first = row(1, 60_000);
+        let more =
+            PublishedRow { note: [first.note.as_slice(), b" and a cosignature"].concat(), ..first.clone() };
+        for (given, kept) in [(&first, &first), (&more, &more), (&first, &more)] {
+            ledger.record_published(given).unwrap();
+            assert_eq!(ledger.latest().unwrap().as_ref(), Some(kept));
+            assert_eq!(ledger.at_size(first.head.size).unwrap().as_ref(), Some(kept));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Any web server can serve the folder. Objects are written aside and renamed, so a reader sees a whole one or
 //! none; they are synced later, together, by [`TileStore::flush`], and the journal keeps their batch until then.
 //!
-//! Partial objects stay until the full one is flushed, then [`TileStore::collect`] removes them.
+//! Partial objects stay until the full one is flushed and public, then [`TileStore::collect`] removes them.
 //!
 //! Absent on purpose: trust. Whoever reads a tile authenticates it.
 
@@ -27,6 +27,11 @@ pub struct Dirty {
 }
 
 impl Dirty {
+    /// The full objects of the list.
+    pub fn full(&self) -> impl Iterator<Item = TilePath> {
+        self.paths.iter().copied().filter(|path| path.is_full())
+    }
+
     /// Whether there is nothing to sync.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -135,13 +140,14 @@ impl TileStore {
         })
     }
 
-    /// Removes the partial objects under full ones of a list that was flushed.
+    /// Removes the partial objects under full ones, which were flushed and are part of the published tree.
     ///
     /// # Errors
     /// The system's answer; what is left is removed the next time its folder is collected, or stays harmlessly.
-    pub fn collect(&self, flushed: &Dirty) -> io::Result<()> {
-        for path in flushed.paths.iter().filter(|path| path.is_full()) {
-            let mut folder = self.file(path).into_os_string();
+    pub fn collect(&self, full: impl IntoIterator<Item = TilePath>) -> io::Result<()> {
+        for path in full {
+            debug_assert!(path.is_full(), "a partial object supersedes nothing");
+            let mut folder = self.file(&path).into_os_string();
             folder.push(".p");
             match std::fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -188,7 +194,7 @@ mod tests {
             while !written.load(std::sync::atomic::Ordering::SeqCst) {
                 let dirty = tiles.take_dirty();
                 tiles.flush(&dirty).expect("every listed object is there");
-                tiles.collect(&dirty).expect("collected");
+                tiles.collect(dirty.full()).expect("collected");
             }
         });
     }

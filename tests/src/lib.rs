@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod check;
+pub mod cosigners;
 pub mod liar;
 pub mod server;
 pub mod testlog;
@@ -17,9 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cosigners::Witnesses;
 use daemon::clock::{Clock, ManualClock, SystemRandom};
 use daemon::config::ByteSize;
 use daybook::config::{Admission, Config};
+use daybook::cosign::Courier;
 use daybook::init::{NewLog, init};
 use daybook::log::{AddError, Admitted, Engine, EngineError, Log, OpenError, System, open};
 use daybook::pool::{Outcome, Placed};
@@ -27,6 +30,7 @@ use daybook::probe::Probe;
 use daybook::store::disk::Disk;
 use daybook::store::disk::fault::FaultDisk;
 use tempfile::TempDir;
+use tokio::sync::oneshot::Receiver;
 
 /// When every test begins.
 pub const START: u64 = 1_790_000_000_000;
@@ -47,7 +51,7 @@ pub fn data_dir() -> Option<PathBuf> {
     None
 }
 
-/// A log's directory with a clock and a disk that the test drives.
+/// A log's directory with a clock, a disk and witnesses that the test drives.
 #[derive(Debug)]
 pub struct Bench {
     root: TempDir,
@@ -57,6 +61,8 @@ pub struct Bench {
     pub disk: Arc<FaultDisk>,
     /// Settings for the next start.
     pub config: Config,
+    /// Those who must cosign; there may be none.
+    pub witnesses: Arc<Witnesses>,
 }
 
 /// A log that is running, stepped by hand.
@@ -77,24 +83,45 @@ impl Bench {
     }
 
     /// A new log, with an anchor if asked for.
+    #[must_use]
+    pub fn with_anchor(anchor: bool) -> Self {
+        Self::with(anchor, 0, 0)
+    }
+
+    /// A new log, and so many witnesses of which its policy asks for `threshold`; the first start is to follow.
+    #[must_use]
+    pub fn with_witnesses(threshold: usize, count: usize) -> Self {
+        Self::with(false, threshold, count)
+    }
+
+    /// A new log with all that is asked for.
     ///
     /// # Panics
     /// If it cannot be made.
     #[must_use]
-    pub fn with_anchor(anchor: bool) -> Self {
+    pub fn with(anchor: bool, threshold: usize, count: usize) -> Self {
         let root = TempDir::new().expect("a temporary directory");
         let clock = Arc::new(ManualClock::new(START));
         let anchor = anchor.then(|| root.path().join("other-volume/anchor"));
         let origin = "log.example/tests".parse().expect("an origin");
         // Small segments, so that tests cross from one to the next.
         let journal_segment = ByteSize(1 << 20);
-        let new =
-            NewLog { origin, admission: Admission::Open, anchor: anchor.clone(), url: None, journal_segment };
-        init(&root.path().join("log"), &new, &*clock, &SystemRandom).expect("a new log");
+        let witnesses = Witnesses::new(count);
+        let policy = (count > 0).then(|| witnesses.policy(threshold, |at| format!("http://w{at}.invalid")));
+        let new = NewLog {
+            origin,
+            admission: Admission::Open,
+            anchor: anchor.clone(),
+            url: None,
+            witnesses: policy,
+            journal_segment,
+        };
+        let made = init(&root.path().join("log"), &new, &*clock, &SystemRandom).expect("a new log");
+        witnesses.accept(&made.keys);
         let mut config = Config::default();
         config.anchor.path = anchor;
         config.storage.free_space_min.0 = 0;
-        Self { root, clock, disk: Arc::new(FaultDisk::new(None)), config }
+        Self { root, clock, disk: Arc::new(FaultDisk::new(None)), config, witnesses }
     }
 
     /// The log's directory.
@@ -128,7 +155,10 @@ impl Bench {
         self.clock.advance(Duration::from_millis(5));
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
-        let (log, engine) = open(&self.dir(), self.config.clone(), &System { clock, disk, probe })?;
+        self.witnesses.hang_up();
+        let courier = Arc::clone(&self.witnesses) as Arc<dyn Courier>;
+        let system = System { clock, random: Arc::new(SystemRandom), disk, courier, probe };
+        let (log, engine) = open(&self.dir(), self.config.clone(), &system)?;
         engine.fill_index(&log, |_| ()).expect("the index can be filled");
         Ok(Running { log, engine, clock: Arc::clone(&self.clock) })
     }
@@ -166,17 +196,45 @@ impl Running {
         }
     }
 
-    fn answer(
-        &self,
-        mut answer: tokio::sync::oneshot::Receiver<Outcome>,
-        alive: bool,
-    ) -> Result<Option<Vec<Placed>>, AddError> {
+    /// Submits entries without waiting for an answer.
+    ///
+    /// # Errors
+    /// What the log answers at once.
+    ///
+    /// # Panics
+    /// If all of them are published already.
+    pub fn submit(&self, entries: &[&[u8]]) -> Result<Receiver<Outcome>, AddError> {
+        let entries = entries.iter().map(|entry| Bytes::copy_from_slice(entry)).collect();
+        match self.log.admit(entries)? {
+            Admitted::Waiting(answer) => Ok(answer),
+            Admitted::Known(placed) => panic!("published already: {placed:?}"),
+        }
+    }
+
+    fn answer(&self, mut answer: Receiver<Outcome>, alive: bool) -> Result<Option<Vec<Placed>>, AddError> {
         match answer.try_recv() {
             Ok(outcome) => Ok(Some(outcome?)),
             Err(_) => {
                 assert!(!alive, "an engine that lives answers");
                 Ok(None)
             }
+        }
+    }
+}
+
+/// Copies a folder and all that is in it.
+///
+/// # Panics
+/// If that fails.
+pub fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for file in std::fs::read_dir(from).expect("a folder") {
+        let file = file.expect("a file");
+        let target = to.join(file.file_name());
+        if file.path().is_dir() {
+            copy_all(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).expect("copied");
         }
     }
 }

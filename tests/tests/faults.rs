@@ -9,7 +9,7 @@ use daybook::log::OpenError;
 use daybook::probe::{Point, Probe};
 use daybook::store::disk::fault::{Fault, How};
 use tests::check::{Audited, check, root_at};
-use tests::{Bench, Running};
+use tests::{Bench, Running, copy_all};
 use tlog::hash::Hash;
 use tlog::ids::TreeHead;
 
@@ -77,37 +77,41 @@ fn live(running: &mut Running, told: &mut Told) -> bool {
 }
 
 /// How many operations a life without faults has, start-up included.
-fn operations(anchor: bool) -> u64 {
-    let bench = Bench::with_anchor(anchor);
+fn operations(make: fn() -> Bench) -> u64 {
+    let bench = make();
     bench.disk.set(None);
     let mut running = bench.start().expect("a log");
+    running.step().expect("its witnesses answer, if it has any");
     assert!(live(&mut running, &mut Told::default()));
     bench.disk.count()
 }
 
-fn table(anchor: bool, step: usize) {
-    let count = operations(anchor);
+fn table(make: fn() -> Bench, step: usize) {
+    let count = operations(make);
     assert!(count > 60, "the life has disk operations: {count}");
     for how in [How::Fails, How::FailsButDone, How::Torn] {
         for once in [false, true] {
             for at in (0..count).step_by(step) {
-                one_fault(anchor, Fault { at, how, once });
+                one_fault(make, Fault { at, how, once });
             }
         }
     }
 }
 
-fn one_fault(anchor: bool, fault: Fault) {
-    let bench = Bench::with_anchor(anchor);
+fn one_fault(make: fn() -> Bench, fault: Fault) {
+    let bench = make();
     bench.disk.set(Some(fault));
     let mut told = Told::default();
-    if let Ok(mut running) = bench.start() {
+    if let Ok(mut running) = bench.start()
+        && running.step().is_ok()
+    {
         live(&mut running, &mut told);
     }
     // The process is gone; the next one finds a disk that works, unless the fault lay beyond this life.
     bench.disk.set(None);
     let mut running =
         bench.start().unwrap_or_else(|error| panic!("{fault:?}: the log does not start again: {error}"));
+    running.step().unwrap_or_else(|error| panic!("{fault:?}: the witnesses know something else: {error}"));
     told.audit(&audit(&bench, &running));
     assert!(
         told.add(&mut running, &entries(0..3)) && told.add(&mut running, &entries(600..700)),
@@ -118,12 +122,17 @@ fn one_fault(anchor: bool, fault: Fault) {
 
 #[test]
 fn no_failing_disk_operation_loses_an_answer_or_forks_the_tree() {
-    table(false, 1);
+    table(Bench::new, 1);
 }
 
 #[test]
 fn nor_does_one_with_an_anchor() {
-    table(true, 3);
+    table(|| Bench::with_anchor(true), 3);
+}
+
+#[test]
+fn nor_does_one_with_witnesses_and_an_anchor() {
+    table(|| Bench::with(true, 3, 4), 11);
 }
 
 /// Flips one bit, once, of a buffer that is long enough.
@@ -290,19 +299,6 @@ fn a_full_disk_stops_writes_and_not_reads_and_says_why() {
     assert!(refused.contains("floor") && refused.contains("nothing was stored"), "{refused}");
     assert_eq!(audit(&bench, &running).entries.len(), 0);
     assert!(running.log.pool.paused().is_some(), "readiness can say why");
-}
-
-fn copy_all(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for file in std::fs::read_dir(from).expect("a folder") {
-        let file = file.expect("a file");
-        let target = to.join(file.file_name());
-        if file.path().is_dir() {
-            copy_all(&file.path(), &target);
-        } else {
-            std::fs::copy(file.path(), target).expect("copied");
-        }
-    }
 }
 
 #[test]

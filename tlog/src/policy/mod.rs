@@ -118,6 +118,12 @@ impl Policy {
         Self { logs, witnesses: Vec::new(), groups: Vec::new(), quorum: None }
     }
 
+    /// The same witnesses and quorum, for one log.
+    #[must_use]
+    pub fn for_log(&self, key: VerifierKey, url: Option<Vec<u8>>) -> Self {
+        Self { logs: vec![LogEntry { key, url }], ..self.clone() }
+    }
+
     /// The policy as a file, without comments. Parses back to an equal policy.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
