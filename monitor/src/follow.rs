@@ -12,28 +12,23 @@
 //! The verified head moves only in step 5. What was rebuilt before is remembered every few seconds, so that a
 //! restart goes on near where it was. What is found wrong on the way stops the round, never the program.
 
+mod advance;
+mod begin;
+mod finish;
 mod tie;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
 use tlog::checkpoint::VerifiedCheckpoint;
-use tlog::ids::{TreeHead, TreeSize};
+use tlog::ids::TreeSize;
 use tlog::note::Note;
-use tlog::tile::{TilePath, partial_tiles};
-use tlog::tree::Frontier;
-use tlog::verify_tiles::consistency_nodes;
 
-use crate::case::{Case, CaseError, Pace};
-use crate::edge::{Completed, Edge};
-use crate::feed::{Batch, FEED_BYTES_MAX};
-use crate::judge::{AnyOf, FORK};
-use crate::rebuild::{Damage, Failure, Hashed, Span, Wanted, read_span, span_from};
-use crate::source::Source;
-use crate::store::{HeadRow, LogRow, Standing};
-use crate::tiles::{Tiles, Unproved, prove_nodes};
+use crate::case::{Case, CaseError};
+use crate::edge::Edge;
+use crate::rebuild::Damage;
+use crate::store::HeadRow;
 use tie::Tie;
 
 /// How often progress within a large backlog is made durable.
@@ -235,279 +230,6 @@ impl Follower {
         Ok(found)
     }
 
-    /// Rebuilds the tree up to the target. `true` if it has the signed root.
-    fn advance(&mut self, target: &VerifiedCheckpoint) -> Result<bool, CaseError> {
-        let head = target.head();
-        let Some(begun) = self.edge.clone() else { return Ok(false) };
-        let (started, mut edge) = (self.case.clock.monotonic(), begun.clone());
-        if edge.size() > head.size {
-            // Rebuilt under a larger head that is not shown any more; this one is judged by our own hashes then.
-            return Ok(false);
-        }
-        let case = Arc::clone(&self.case);
-        while edge.size() < head.size {
-            if self.shutdown.is_asked() || case.is_misbehaving() {
-                self.commit(&edge, true)?;
-                return Ok(false);
-            }
-            let wanted = Wanted {
-                sources: &case.sources,
-                head,
-                compare_tiles: case.followed.compare_tiles,
-                keep_bytes: if case.feed.is_wanted() { FEED_BYTES_MAX } else { 0 },
-            };
-            let span = read_span(&wanted, span_from(edge.next_bundle(), head.size));
-            let (verified, complete) = (span.verified, span.stopped.is_none());
-            self.take(span, &mut edge)?;
-            if verified {
-                // Every bundle of it was held against the signed tree.
-                self.edge = Some(edge.clone());
-                case.learn(|facts| facts.reached = edge.size().get());
-                self.commit(&edge, false)?;
-            }
-            self.set_pace(started, begun.size(), edge.size(), head.size);
-            if !complete {
-                return Ok(false);
-            }
-        }
-        if edge.head() == head {
-            self.edge = Some(edge);
-            return Ok(true);
-        }
-        self.damages.push(Damage::Root(head.size));
-        self.edge = Some(begun);
-        Ok(false)
-    }
-
-    /// Appends what was read, and writes its hashes down.
-    fn take(&mut self, span: Span, edge: &mut Edge) -> Result<(), CaseError> {
-        let case = Arc::clone(&self.case);
-        let failed =
-            |error| CaseError::Io(case.folder.hashes(&case.followed.origin).display().to_string(), error);
-        let first = span.bundles.first().map_or(0, |hashed| hashed.bundle.index() * 256);
-        let (mut leaves, mut completed): (Vec<_>, Vec<Completed>) = (Vec::new(), Vec::new());
-        let mut broken = None;
-        for Hashed { bundle, leaves: these, bytes } in span.bundles {
-            if let Err(error) = edge.append(&these, |one| completed.push(one)) {
-                broken = Some(Damage::Changed(error.0));
-                break;
-            }
-            leaves.extend_from_slice(&these);
-            if span.verified && case.feed.is_wanted() {
-                let end = bundle.index() * 256 + these.len() as u64;
-                match bytes {
-                    Some(bytes) => case.feed.put(Batch::new(bundle.index(), bytes, these)),
-                    None => case.feed.advance(end),
-                }
-            }
-        }
-        case.archive.write(0, first, &leaves).map_err(failed)?;
-        let mut run = completed.as_slice();
-        while let Some(one) = run.first() {
-            // Neighbours of one level are written together.
-            let alike = |at: &usize| run[*at].level == one.level && run[*at].index == one.index + *at as u64;
-            let count = (1..run.len()).take_while(alike).count() + 1;
-            let hashes: Vec<_> = run[..count].iter().map(|one| one.hash).collect();
-            case.archive.write(one.level, one.index, &hashes).map_err(failed)?;
-            run = &run[count..];
-        }
-        self.damages.extend(span.findings);
-        self.damages.extend(broken);
-        match span.stopped {
-            Some(Failure::Damage(damage)) => self.damages.push(damage),
-            Some(Failure::Read(error)) => self.unread = Some(error.to_string()),
-            None => (),
-        }
-        Ok(())
-    }
-
-    fn set_pace(&self, started: Duration, begun: TreeSize, reached: TreeSize, target: TreeSize) {
-        let seconds = self.case.clock.monotonic().saturating_sub(started).as_secs_f64();
-        let (done, left) = (reached.get() - begun.get(), target.get() - reached.get());
-        let pace = if left == 0 || done == 0 || seconds <= 0.0 {
-            Pace::default()
-        } else {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a rate and an estimate, both positive and far from any limit"
-            )]
-            let rate = (done as f64 / seconds) as u64;
-            Pace { entries_per_second: Some(rate), seconds_left: left.checked_div(rate) }
-        };
-        self.case.set_pace(pace);
-    }
-
-    /// Makes progress durable, if it is time.
-    fn commit(&mut self, edge: &Edge, now: bool) -> Result<(), CaseError> {
-        let time = self.case.clock.monotonic();
-        if !now && time.saturating_sub(self.committed_at) < COMMIT_PAUSE {
-            return Ok(());
-        }
-        self.committed_at = time;
-        let verified = self.case.verified().map(|known| (known.head(), known.note().to_bytes()));
-        self.write_row(edge, verified)
-    }
-
-    fn write_row(&self, edge: &Edge, verified: Option<(TreeHead, Vec<u8>)>) -> Result<(), CaseError> {
-        let case = &self.case;
-        let path = case.folder.hashes(&case.followed.origin);
-        case.archive.sync().map_err(CaseError::io(&path))?;
-        let grown_at = case.facts().grown_at;
-        let row =
-            LogRow { verified, reached: edge.size(), peaks: edge.peaks(), start: case.start(), grown_at };
-        Ok(case.store.set_log(case.origin(), &row)?)
-    }
-
-    /// Step 5. The hashes are durable first, then the database, then the copy of the head beside it.
-    fn remember(&mut self, target: VerifiedCheckpoint) -> Result<(), CaseError> {
-        let case = Arc::clone(&self.case);
-        let (head, note) = (target.head(), target.note().to_bytes());
-        let Some(edge) = self.edge.clone() else { return Ok(()) };
-        let now = case.now();
-        case.learn(|facts| facts.grown_at = Some(now));
-        self.write_row(&edge, Some((head, note.clone())))?;
-        let path = case.folder.verified(&case.followed.origin);
-        case.folder
-            .write(&PathBuf::from("logs").join(&case.hash).join("verified"), &note)
-            .map_err(CaseError::io(&path))?;
-        case.store.settle(case.origin(), head, Standing::Consistent)?;
-        case.set_verified(target);
-        case.set_pace(Pace::default());
-        case.feed.advance(head.size.get());
-        tracing::info!(origin = case.origin(), size = head.size.get(), "verified");
-        case.settle_receipts()?;
-        Ok(case.store.thin_heads(case.origin())?)
-    }
-
-    /// Ends a round: settles what waits, raises and clears alarms.
-    fn finish(&mut self, shown: &Shown) -> Result<(), CaseError> {
-        let case = Arc::clone(&self.case);
-        if case.settle_pending()? && shown.largest.is_some() {
-            case.clear(FORK, &[])?;
-        }
-        for damage in &self.damages {
-            case.alarm(DAMAGE, &damage.subject(), &damage.to_string())?;
-        }
-        if self.unread.is_some() || shown.largest.is_none() {
-            let unread = self.unread.clone();
-            case.learn(|facts| facts.silence = unread.or(facts.silence.take()));
-        } else {
-            let mut still: Vec<String> = self.damages.iter().map(Damage::subject).collect();
-            still.extend(self.recheck()?);
-            case.clear(DAMAGE, &still)?;
-        }
-        let open = case.store.alarms(case.origin())?;
-        let blocking = |kind: &str| matches!(kind, DAMAGE | UNSIGNED | FORK | OWN);
-        let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
-        case.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
-        Ok(())
-    }
-
-    /// Looks again at objects that were damaged and lie under the verified head; those that still are.
-    fn recheck(&self) -> Result<Vec<String>, CaseError> {
-        let case = &self.case;
-        let Some(verified) = case.verified() else { return Ok(Vec::new()) };
-        let mut still = Vec::new();
-        let open = case.store.alarms(case.origin())?;
-        let open = open.iter().filter(|alarm| alarm.cleared_at.is_none() && alarm.kind == DAMAGE);
-        for (alarm, at) in open.zip(0..) {
-            let Ok(path) = alarm.subject.parse::<TilePath>() else { continue };
-            if path.index() * 256 + u64::from(path.width()) > verified.head().size.get() {
-                continue;
-            }
-            if at >= RECHECKS_MAX || !self.is_right(path) {
-                still.push(alarm.subject.clone());
-            }
-        }
-        Ok(still)
-    }
-
-    /// Whether the first source serves an object as the verified tree has it.
-    fn is_right(&self, path: TilePath) -> bool {
-        let tile = match path {
-            TilePath::Hashes(tile) => tile,
-            TilePath::Entries(bundle) => bundle.tile(),
-        };
-        let own = self.case.own_tiles();
-        let Ok(mut expected) = own.tiles(&[tile]) else { return false };
-        let read = self.case.sources.first().map(|source| source.read(&[path]));
-        let (Some(Some(expected)), Some(Ok(mut read))) = (expected.pop(), read) else { return false };
-        let Some(Some(bytes)) = read.pop() else { return false };
-        match path {
-            TilePath::Hashes(_) => bytes == expected,
-            TilePath::Entries(bundle) => {
-                let entries = tlog::bundle::entries(&bytes, bundle.width());
-                entries.is_ok_and(|entries| {
-                    let leaves = entries.iter().map(|entry| tlog::hash::leaf_hash(entry));
-                    leaves.eq(expected
-                        .as_chunks::<32>()
-                        .0
-                        .iter()
-                        .map(|one| tlog::hash::Hash::from_bytes(*one)))
-                })
-            }
-        }
-    }
-
-    /// The edge to start from: nothing, or the right edge of the pinned checkpoint.
-    fn begin(&mut self) -> Result<(), CaseError> {
-        let case = Arc::clone(&self.case);
-        let Some(pinned) = case.followed.pinned.clone() else {
-            self.edge = Some(Edge::default());
-            return Ok(());
-        };
-        case.see(&pinned, "pinned")?;
-        let head = pinned.head();
-        let nodes = consistency_nodes(head.size, head.size).unwrap_or_default();
-        let tiles = match prove_nodes(&AnyOf(&case.sources), head, &nodes) {
-            Ok(tiles) => tiles,
-            Err(Unproved::Read(error)) => {
-                self.unread = Some(error.to_string());
-                return Ok(());
-            }
-            Err(error) => {
-                self.damages.push(Damage::Tiles(head.size, error.to_string()));
-                return Ok(());
-            }
-        };
-        let peaks: Option<Vec<_>> = nodes.iter().map(|node| tiles.node(*node)).collect();
-        let peaks = peaks.unwrap_or_default();
-        let (Ok(edge), Ok(_)) =
-            (Edge::from_peaks(head.size, &peaks), Frontier::from_peaks(head.size, peaks.clone()))
-        else {
-            return Ok(());
-        };
-        let path = case.folder.hashes(&case.followed.origin);
-        for tile in partial_tiles(head.size) {
-            let hashes = tiles.hashes(tile).unwrap_or_default();
-            case.archive.write(tile.level(), tile.index() * 256, hashes).map_err(CaseError::io(&path))?;
-        }
-        case.set_start(head.size);
-        case.feed.advance(head.size.get());
-        self.edge = Some(edge);
-        self.remember(pinned)
-    }
-
-    /// Our own hashes are damaged: everything is read again, and must lead to the heads that were verified before.
-    fn start_again(&mut self) -> Result<(), CaseError> {
-        let case = Arc::clone(&self.case);
-        if let Some(verified) = case.verified() {
-            let note = verified.note().to_bytes();
-            case.store.reopen(case.origin(), verified.head(), &note, case.now())?;
-        }
-        let detail = "our own copy of the hashes was damaged; everything is being read and verified again";
-        case.alarm(OWN, "hashes", detail)?;
-        let path = case.folder.hashes(&case.followed.origin);
-        case.archive.clear().map_err(CaseError::io(&path))?;
-        case.forget_verified();
-        case.store.forget_log(case.origin())?;
-        case.set_start(TreeSize::ZERO);
-        self.edge = None;
-        case.clear(OWN, &[])
-    }
-
     /// Follows until the end is asked for. `wake` is told when there is something new to look at.
     ///
     /// # Errors
@@ -528,11 +250,5 @@ impl Follower {
         }
         self.case.feed.end();
         Ok(())
-    }
-
-    /// The sources, for those who read with it.
-    #[must_use]
-    pub fn sources(&self) -> &[Source] {
-        &self.case.sources
     }
 }

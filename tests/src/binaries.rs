@@ -15,6 +15,7 @@ pub fn binary(name: &str) -> PathBuf {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--bins", "--package", "daybook", "--package", "witness"])
+            .args(["--package", "monitor"])
             .current_dir(root)
             .stdin(Stdio::null())
             .status()
