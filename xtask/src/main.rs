@@ -1,6 +1,7 @@
 //! Project automation: `cargo xtask --help` lists what there is.
 
 mod bench;
+mod bench_monitor;
 mod ci;
 mod fuzz;
 mod interop;
@@ -53,6 +54,18 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// Measures how fast a monitor verifies a large log, and in how much memory.
+    BenchMonitor {
+        /// Entries in the log.
+        #[arg(long, default_value_t = 10_000_000)]
+        entries: u64,
+        /// Bytes of an entry.
+        #[arg(long, default_value_t = 256)]
+        entry_bytes: u64,
+        /// With an executable that is not optimised, to try the benchmark itself.
+        #[arg(long)]
+        debug: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +76,9 @@ fn main() -> ExitCode {
         Command::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
         Command::Interop => interop::interop(),
         Command::Bench { large, seconds } => bench::bench(large, seconds),
+        Command::BenchMonitor { entries, entry_bytes, debug } => {
+            bench_monitor::bench_monitor(entries, entry_bytes, debug)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,96 @@
+//! Makes a large log as plain files, signed with keys that are the same in every run: `forge DIR ENTRIES BYTES`.
+//!
+//! It exists for benchmarks of readers. The policy that trusts it is `DIR/policy.txt`, the origin `log.example/forged`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use daemon::clock::{Clock, SystemClock};
+use tests::liar::Keys;
+use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
+use tlog::tile::{TILE_WIDTH, Tile, TilePath, bundles};
+use tlog::tree::{Frontier, root_of};
+
+const ORIGIN: &str = "log.example/forged";
+
+/// Hashes of one level that are not in a full tile yet.
+#[derive(Default)]
+struct Level {
+    hashes: Vec<Hash>,
+    full: u64,
+}
+
+struct Forge {
+    public: PathBuf,
+    levels: Vec<Level>,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [dir, entries, bytes] = arguments.as_slice() else { anyhow::bail!("forge DIR ENTRIES BYTES") };
+    let (entries, bytes): (u64, usize) = (entries.parse()?, bytes.parse()?);
+    ensure!((8..=65_535).contains(&bytes), "an entry has 8 to 65,535 bytes");
+    let size = tlog::ids::TreeSize::new(entries)?;
+    let mut forge = Forge { public: Path::new(dir).join("public"), levels: Vec::new() };
+    let mut frontier = Frontier::new();
+    let mut entry = vec![b'.'; bytes];
+    for bundle in bundles(size) {
+        let mut body = Vec::with_capacity(usize::from(bundle.width()) * (bytes + 2));
+        for at in 0..u64::from(bundle.width()) {
+            entry[..8].copy_from_slice(&(bundle.index() * TILE_WIDTH + at).to_be_bytes());
+            tlog::bundle::push_entry(&mut body, &entry)?;
+            let leaf = leaf_hash(&entry);
+            frontier.push(leaf, |_, _| ());
+            forge.push(0, leaf)?;
+        }
+        forge.write(TilePath::Entries(bundle), &body)?;
+    }
+    forge.finish()?;
+    let keys = Keys::new(ORIGIN);
+    let seconds = SystemClock.unix_millis() / 1000;
+    std::fs::write(forge.public.join("checkpoint"), keys.sign(frontier.head(), &[0, 1], seconds))?;
+    std::fs::write(Path::new(dir).join("policy.txt"), keys.policy(true))?;
+    println!("{ORIGIN}");
+    Ok(())
+}
+
+impl Forge {
+    fn push(&mut self, level: u8, hash: Hash) -> Result<()> {
+        let at = usize::from(level);
+        if self.levels.len() == at {
+            self.levels.push(Level::default());
+        }
+        self.levels[at].hashes.push(hash);
+        if self.levels[at].hashes.len() as u64 == TILE_WIDTH {
+            let hashes = std::mem::take(&mut self.levels[at].hashes);
+            let index = self.levels[at].full;
+            self.levels[at].full += 1;
+            self.write_tile(level, index, &hashes)?;
+            self.push(level + 1, root_of(&hashes))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<()> {
+        for (level, Level { hashes, full }) in (0..).zip(&self.levels) {
+            if !hashes.is_empty() {
+                self.write_tile(level, *full, hashes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_tile(&self, level: u8, index: u64, hashes: &[Hash]) -> Result<()> {
+        let tile = Tile::new(level, index, u16::try_from(hashes.len())?)?;
+        let bytes: Vec<u8> = hashes.iter().flat_map(Hash::as_bytes).copied().collect();
+        ensure!(bytes.len() == hashes.len() * HASH_BYTES);
+        self.write(TilePath::Hashes(tile), &bytes)
+    }
+
+    fn write(&self, path: TilePath, bytes: &[u8]) -> Result<()> {
+        let file = self.public.join(path.to_string());
+        let folder = file.parent().context("a tile is in a folder")?;
+        std::fs::create_dir_all(folder)?;
+        Ok(std::fs::write(file, bytes)?)
+    }
+}
