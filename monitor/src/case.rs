@@ -17,10 +17,10 @@ use crate::archive::Archive;
 use crate::config::Followed;
 use crate::feed::Feed;
 use crate::folder::{Folder, origin_hash};
-use crate::report::AlarmReport;
+use crate::report;
 use crate::source::{Network, Source};
 use crate::store::{Alarm, Store, StoreError};
-use crate::verdict::{Facts, Patience, State, Verdict, judge};
+use crate::verdict::{Facts, Patience, SILENCE_MILLIS_MIN, State, Verdict, judge};
 
 /// Why a monitor cannot go on: what it finds could not be remembered. It ends, and says so.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +193,15 @@ impl Case {
         judge(&self.facts(), &patience, self.now())
     }
 
+    /// Whether nothing was heard for longer than an outage of a moment takes.
+    #[must_use]
+    pub(crate) fn is_silent(&self) -> bool {
+        let facts = self.facts();
+        let longest = u64::try_from((self.followed.poll * 3).as_millis()).unwrap_or(u64::MAX);
+        let silent = |heard: u64| self.now().saturating_sub(heard) > longest.max(SILENCE_MILLIS_MIN);
+        facts.silence.is_some() && facts.heard_at.is_none_or(silent)
+    }
+
     /// Whether the log was caught; its head does not move any more.
     #[must_use]
     pub fn is_misbehaving(&self) -> bool {
@@ -248,14 +257,14 @@ impl Case {
     /// [`CaseError`].
     pub fn alarm(&self, kind: &str, subject: &str, detail: &str) -> Result<(), CaseError> {
         let now = self.now();
-        let report = AlarmReport { origin: self.origin(), kind, subject, detail, now };
-        let file = report.file_name();
+        let file = report::file_name(self.origin(), kind, subject, now);
         let name = file.to_string_lossy();
         let alarm = Alarm { origin: self.origin(), kind, subject, detail, report: &name };
         if self.store.raise(&alarm, now)? {
             tracing::warn!(origin = self.origin(), kind, subject, detail, "alarm");
             let path = self.folder.root().join(&file);
-            self.folder.write(&file, &report.to_bytes()).map_err(CaseError::io(&path))?;
+            let text = report::text(&self.followed.origin, kind, subject, detail, now);
+            self.folder.write(&file, &text).map_err(CaseError::io(&path))?;
         }
         Ok(())
     }

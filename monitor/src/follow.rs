@@ -28,6 +28,7 @@ use tlog::note::Note;
 use crate::case::{Case, CaseError};
 use crate::edge::Edge;
 use crate::rebuild::Damage;
+use crate::report::{QUORUM, UNSIGNED, WITHHELD};
 use crate::store::HeadRow;
 use tie::Tie;
 
@@ -35,17 +36,6 @@ use tie::Tie;
 const COMMIT_PAUSE: Duration = Duration::from_secs(5);
 /// Damaged objects that are looked at again in one round.
 const RECHECKS_MAX: usize = 64;
-/// Sort of alarm: bytes that the signed tree does not hold, or that are missing.
-const DAMAGE: &str = "damage";
-/// Sort of alarm: a checkpoint that the log did not sign.
-const UNSIGNED: &str = "unsigned";
-/// Sort of alarm: a head that is no longer shown.
-const WITHHELD: &str = "withheld";
-/// Sort of alarm: too few witnesses.
-const QUORUM: &str = "quorum";
-/// Sort of alarm: our own hashes.
-pub(crate) const OWN: &str = "own-store";
-
 /// Follows one log. The only one that moves its verified head.
 #[derive(Debug)]
 pub struct Follower {

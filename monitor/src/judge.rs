@@ -15,12 +15,10 @@ use tlog::tile::Tile;
 use crate::accuse::View;
 use crate::case::{Case, CaseError};
 use crate::heads::{Verdict, compare};
+use crate::report::{FORK, HEADS};
 use crate::source::{Source, SourceError};
 use crate::store::Standing;
 use crate::tiles::{Tiles, Unproved, head_at};
-
-/// The sort of alarm for a head that does not fit and cannot be proved not to.
-pub(crate) const FORK: &str = "fork";
 
 /// What became of a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +133,7 @@ impl Case {
                 "more heads wait to be verified than can be kept; the one of {} entries was not",
                 head.size
             );
-            self.alarm("heads", "too many", &detail)?;
+            self.alarm(HEADS, "too many", &detail)?;
             return Ok(Seen::Kept("too many heads wait; this one was judged by its size alone".to_owned()));
         }
         self.against_verified(checkpoint)

@@ -1,72 +1,47 @@
-//! Alarm reports: what a monitor saw that is wrong and proves nothing, in a file that says so itself.
-//!
-//! ```text
-//! daybook/alarm/v1
-//! log <origin>
-//! kind <sort>
-//! subject <what it is about>
-//! seen <RFC 3339 time, UTC>
-//!
-//! <what was seen, one line>
-//!
-//! This is an alarm report, not evidence: ...
-//! ```
-//!
-//! Absence and unsigned bytes end up here. An honest log behind a bad network can cause one, so nobody is accused,
-//! and `verify-evidence` refuses the file by its first line.
+//! Alarm reports ([`tlog::evidence::report`]): what a monitor saw that is wrong and proves nothing, one file a cause.
 
 use std::path::PathBuf;
 
+use tlog::evidence::report::Report;
 use tlog::hash::sha256;
+use tlog::ids::{Origin, UnixMillis};
 
-const CAVEAT: &str =
-    "This is an alarm report, not evidence: it proves nothing against anyone, and can be cleared.";
+/// Sort of alarm: bytes that the signed tree does not hold, or that are missing.
+pub const DAMAGE: &str = "damage";
+/// Sort of alarm: a checkpoint that the log did not sign.
+pub const UNSIGNED: &str = "unsigned";
+/// Sort of alarm: a head that was seen is no longer shown.
+pub const WITHHELD: &str = "withheld";
+/// Sort of alarm: too few witnesses have cosigned.
+pub const QUORUM: &str = "quorum";
+/// Sort of alarm: the newest head is older than it may be.
+pub const STALE: &str = "stale";
+/// Sort of alarm: nobody answers.
+pub const UNREACHABLE: &str = "unreachable";
+/// Sort of alarm: a signed head that does not fit, and whose tiles nobody serves.
+pub const FORK: &str = "fork";
+/// Sort of alarm: more heads wait than can be kept.
+pub const HEADS: &str = "heads";
+/// Sort of alarm: our own hashes were damaged.
+pub const OWN: &str = "own-store";
+/// Sort of alarm: our database was lost.
+pub const LOST: &str = "state-lost";
 
-/// A report.
-#[derive(Clone, Copy, Debug)]
-pub struct AlarmReport<'a> {
-    /// The log.
-    pub origin: &'a str,
-    /// Which sort.
-    pub kind: &'a str,
-    /// What it is about.
-    pub subject: &'a str,
-    /// What was seen.
-    pub detail: &'a str,
-    /// When, in milliseconds since 1970.
-    pub now: u64,
-}
-
-impl AlarmReport<'_> {
-    /// The file, relative to the monitor's directory; one for each cause and hour.
-    #[must_use]
-    pub fn file_name(&self) -> PathBuf {
-        let cause = format!("{}\n{}\n{}\n", self.origin, self.kind, self.subject);
-        let name = sha256(cause.as_bytes()).to_string();
-        PathBuf::from(format!("alarms/{}-{}-{}.alarm", self.now / 3_600_000, self.kind, &name[..16]))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
-        format!(
-            "daybook/alarm/v1\nlog {}\nkind {}\nsubject {}\nseen {}\n\n{}\n\n{CAVEAT}\n",
-            line(self.origin),
-            line(self.kind),
-            line(self.subject),
-            rfc3339(self.now),
-            line(self.detail),
-        )
-        .into_bytes()
-    }
-}
-
-/// A time in milliseconds since 1970, for people and programs.
+/// The file of a report, relative to the monitor's directory.
 #[must_use]
-pub fn rfc3339(millis: u64) -> String {
-    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
+pub fn file_name(origin: &str, kind: &str, subject: &str, now: u64) -> PathBuf {
+    let name = sha256(format!("{origin}\n{kind}\n{subject}\n").as_bytes()).to_string();
+    PathBuf::from(format!("alarms/{now}-{kind}-{}.alarm", &name[..16]))
+}
+
+/// The text of a report.
+///
+/// # Panics
+/// If the kind is none; kinds are constants.
+#[must_use]
+pub fn text(origin: &Origin, kind: &str, subject: &str, detail: &str, now: u64) -> Vec<u8> {
+    let report = Report::new(origin.clone(), kind, subject, detail, UnixMillis::new(now));
+    report.expect("kinds are constants").to_bytes()
 }
 
 #[cfg(test)]
@@ -74,18 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_one_file_a_cause_and_no_text_breaks_its_lines() {
-        let report = AlarmReport {
-            origin: "log.example/x",
-            kind: "damage",
-            subject: "tile/0/000",
-            detail: "two\nlines",
-            now: 1_790_000_000_000,
-        };
-        assert_eq!(report.file_name(), AlarmReport { now: 1_790_000_000_001, ..report }.file_name());
-        assert_ne!(report.file_name(), AlarmReport { subject: "tile/0/001", ..report }.file_name());
-        let text = String::from_utf8(report.to_bytes()).unwrap();
-        assert!(text.starts_with("daybook/alarm/v1\nlog log.example/x\nkind damage\n"), "{text}");
-        assert!(text.contains("two lines") && text.contains("2026-09-21T"), "{text}");
+    fn every_kind_has_a_report_and_no_text_breaks_its_lines() {
+        let origin = "log.example/x".parse().unwrap();
+        for kind in [DAMAGE, UNSIGNED, WITHHELD, QUORUM, STALE, UNREACHABLE, FORK, HEADS, OWN, LOST] {
+            let bytes = text(&origin, kind, "tile/0/000", "two\nlines", 1_790_000_000_000);
+            let report = Report::parse(&bytes).unwrap();
+            assert_eq!((report.kind(), report.detail()), (kind, "two lines"));
+        }
+        let names = ["a", "b"].map(|subject| file_name("log.example/x", DAMAGE, subject, 7));
+        assert_ne!(names[0], names[1]);
     }
 }

@@ -23,6 +23,7 @@ use crate::case::{Case, CaseError};
 use crate::config::{Config, Followed, MonitorConfigError};
 use crate::folder::{Folder, FolderError, read};
 use crate::follow::Follower;
+use crate::report::LOST;
 use crate::service::HttpService;
 use crate::source::Network;
 use crate::status::{Gauges, readiness};
@@ -32,8 +33,6 @@ use crate::store::{Opened, Store, StoreError};
 const CROSSCHECK_PAUSE: Duration = Duration::from_secs(60);
 /// Pause between two looks at the gauges.
 const GAUGES_PAUSE: Duration = Duration::from_secs(1);
-/// Sort of alarm: the database was lost.
-const LOST: &str = "state-lost";
 
 /// Why a monitor cannot work.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 //! It serves what its script says: any tree it can make up, under any head it signs, and for single paths whatever
 //! a server can do to a reader. What it signs is really signed, so that what a monitor makes of it is real as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -205,6 +205,8 @@ pub struct Script {
     pub tree: Tree,
     /// Answers for single paths, without the first slash.
     pub replies: BTreeMap<String, Reply>,
+    /// Every path that was asked for, once.
+    pub asked: BTreeSet<String>,
 }
 
 /// A running server. It ends when it is dropped.
@@ -257,7 +259,7 @@ impl Liar {
 
     /// Serves a tree under a checkpoint, and lies about nothing else.
     pub fn serve(&self, tree: &Tree, checkpoint: Vec<u8>) {
-        *self.script() = Script { checkpoint, tree: tree.clone(), replies: BTreeMap::new() };
+        *self.script() = Script { checkpoint, tree: tree.clone(), ..Script::default() };
     }
 
     /// Answers one path otherwise.
@@ -293,7 +295,8 @@ fn answer(stream: TcpStream, script: &Mutex<Script>, ended: &AtomicBool) -> std:
         }
         let path = request.split(' ').nth(1).unwrap_or("").trim_start_matches('/').to_owned();
         let reply = {
-            let script = script.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+            script.asked.insert(path.clone());
             honest_or_not(&script, &path)
         };
         if !send(&mut stream, reply, ended)? {

@@ -7,11 +7,12 @@ use tlog::tile::partial_tiles;
 use tlog::tree::Frontier;
 use tlog::verify_tiles::consistency_nodes;
 
-use super::{Follower, OWN};
+use super::Follower;
 use crate::case::CaseError;
 use crate::edge::Edge;
 use crate::judge::AnyOf;
 use crate::rebuild::Damage;
+use crate::report::OWN;
 use crate::tiles::{Unproved, prove_nodes};
 
 impl Follower {

@@ -6,11 +6,12 @@ use tlog::bundle;
 use tlog::hash::{Hash, leaf_hash};
 use tlog::tile::TilePath;
 
-use super::{DAMAGE, Follower, OWN, RECHECKS_MAX, Shown, UNSIGNED};
+use super::{Follower, RECHECKS_MAX, Shown};
 use crate::case::CaseError;
-use crate::judge::FORK;
 use crate::rebuild::Damage;
+use crate::report::{DAMAGE, FORK, LOST, OWN, STALE, UNREACHABLE, UNSIGNED};
 use crate::tiles::Tiles;
+use crate::verdict::State;
 
 impl Follower {
     /// Ends a round: settles what waits, raises and clears alarms.
@@ -34,6 +35,26 @@ impl Follower {
         let blocking = |kind: &str| matches!(kind, DAMAGE | UNSIGNED | FORK | OWN);
         let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
         case.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
+        self.note_state()
+    }
+
+    /// States that nobody signed: told as alarms while they last.
+    fn note_state(&self) -> Result<(), CaseError> {
+        let case = &self.case;
+        let verdict = case.verdict();
+        if verdict.state == State::Stale && case.facts().rolled_back.is_none() {
+            case.alarm(STALE, "checkpoint", &verdict.reason)?;
+        } else if verdict.state != State::Unreachable {
+            case.clear(STALE, &[])?;
+        }
+        if case.is_silent() {
+            case.alarm(UNREACHABLE, "log", &verdict.reason)?;
+        } else if case.facts().silence.is_none() {
+            case.clear(UNREACHABLE, &[])?;
+        }
+        if verdict.state == State::Verified {
+            case.clear(LOST, &[])?;
+        }
         Ok(())
     }
 
