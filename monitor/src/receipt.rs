@@ -106,6 +106,16 @@ impl Case {
         Ok(Answer::NotHonoured { index, evidence })
     }
 
+    /// A receipt for a verified entry, under the verified head, from our own hashes; with the entry's leaf hash.
+    /// `None` if it is not verified, or our hashes cannot be used at the moment.
+    #[must_use]
+    pub fn prove(&self, index: LeafIndex) -> Option<(Hash, TlogProof)> {
+        let verified = self.verified()?;
+        let (leaf, proof) = self.leaf_at(&verified, index)?;
+        let checkpoint = verified.note().clone();
+        Some((leaf, TlogProof { extra: None, index, proof, checkpoint }))
+    }
+
     /// The leaf of the verified tree, and its inclusion proof.
     fn leaf_at(&self, verified: &VerifiedCheckpoint, index: LeafIndex) -> Option<(Hash, Vec<Hash>)> {
         let nodes = inclusion_nodes(index, verified.head().size).ok()?;

@@ -62,6 +62,13 @@ struct App {
 #[derive(Clone, Debug)]
 pub struct HttpService(Arc<App>);
 
+/// Whether a path belongs to this service; others may be the business of pages for people.
+#[must_use]
+pub fn is_mine(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or("");
+    matches!(first, "heads" | "receipts" | "status" | "evidence")
+}
+
 /// The body of `POST /receipts`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ use monitor::verdict::State;
 use tests::liar::{Keys, Liar, Reply, Tree};
 use tests::watch::Watch;
 use tlog::hash::leaf_hash;
+use tlog::ids::LeafIndex;
 
 const ORIGIN: &str = "log.example/liar";
 const ALL: [usize; 3] = [0, 1, 2];
@@ -356,6 +357,14 @@ fn a_receipt_is_honoured_waits_or_is_proof_of_a_broken_promise() {
         matches!(answer(&scene, b"entry 8", &good), Answer::Invalid { .. }),
         "bound to the entry in hand"
     );
+    let (leaf, own) = scene.watch.case().prove(LeafIndex::new(7).unwrap()).unwrap();
+    assert_eq!(leaf, leaf_hash(b"entry 7"));
+    assert_eq!(
+        answer(&scene, b"entry 7", &own.to_bytes()),
+        Answer::Honoured { index: 7 },
+        "our own receipts hold"
+    );
+    assert!(scene.watch.case().prove(LeafIndex::new(200).unwrap()).is_none(), "not verified, not proved");
     let later = scene.keys.receipt(&tree, 250, seconds);
     assert!(matches!(answer(&scene, b"entry 250", &later), Answer::Pending { .. }));
     scene.verified(&tree);

@@ -206,6 +206,19 @@ impl Store {
         })
     }
 
+    /// Alerts after the one with this number, delivered or not, oldest first.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn alerts_after(&self, id: i64, limit: u32) -> Result<Vec<Alert>, StoreError> {
+        self.run(|connection| {
+            let query = "SELECT id, body FROM alert WHERE id > ?1 ORDER BY id LIMIT ?2";
+            let mut statement = connection.prepare_cached(query)?;
+            let row = |row: &rusqlite::Row<'_>| Ok(Alert { id: row.get(0)?, body: row.get(1)? });
+            statement.query_map(params![id, limit], row)?.collect()
+        })
+    }
+
     /// Crosses an alert out, after its delivery.
     ///
     /// # Errors
@@ -244,6 +257,7 @@ mod tests {
         assert_eq!(store.next_alert().unwrap(), Some(first.clone()), "told again rather than lost");
         store.delivered(first.id, 8).unwrap();
         assert_eq!(store.next_alert().unwrap(), None);
+        assert_eq!(store.alerts_after(0, 10).unwrap(), [first]);
         store.clear("log", "damage", &["tile/0/000".to_owned()], 9).unwrap();
         assert_eq!(store.next_alert().unwrap(), None, "its cause is still there");
         store.clear("log", "damage", &[], 10).unwrap();
