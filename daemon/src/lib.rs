@@ -4,6 +4,7 @@
 //! It knows nothing about logs, records or witnesses. What it adds to the libraries it wraps is limits: every
 //! connection, body, wait and retry is bounded by a named constant.
 
+pub mod bastion;
 pub mod clock;
 pub mod config;
 pub mod fetch;

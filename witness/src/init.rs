@@ -20,7 +20,7 @@ use std::time::Duration;
 use daemon::clock::{Clock, Random};
 use daemon::keyfile::{self, KeyFileError, draw};
 use daemon::lock::{FileLock, LockError};
-use tlog::hash::Hash;
+use tlog::hash::{Hash, sha256};
 use tlog::ids::KeyName;
 use tlog::sign::Ed25519Signer;
 use tlog::vkey::VerifierKey;
@@ -234,6 +234,18 @@ pub fn verifier_keys(dir: &Path) -> Result<Vec<VerifierKey>, OpenError> {
 /// [`OpenError`].
 pub fn bastion_key(dir: &Path) -> Result<impl AsRef<[u8]> + use<>, OpenError> {
     Ok(keyfile::read(&dir.join(BASTION_FILE))?)
+}
+
+/// The first segment of the witness's paths at a bastion: SHA-256 of the public half of [`bastion_key`].
+///
+/// # Errors
+/// [`OpenError`].
+pub fn bastion_path(dir: &Path) -> Result<String, OpenError> {
+    let path = dir.join(BASTION_FILE);
+    let name = IdentityFile::load(dir)?;
+    let signer = Ed25519Signer::from_pkcs8_der(name, &keyfile::read(&path)?)
+        .map_err(|error| KeyError::Key(path, error))?;
+    Ok(sha256(signer.verifier_key().material()).to_string())
 }
 
 /// Declares that the state in `dir` is the newest there is: its place is its own from now on, and so is its counter.

@@ -12,16 +12,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use daemon::bastion::{Bastion, BastionError, Surroundings};
 use daemon::clock::{Clock, SystemClock, SystemRandom};
 use daemon::fetch::{FetchOptions, Fetcher};
 use daemon::listen::{self, ListenMetrics, Listener, tls_config};
 use daemon::metrics::{AdminService, Metrics, Readiness};
 use daemon::shutdown::Shutdown;
 use prometheus::IntGauge;
+use tlog::hash::sha256;
 use tokio::sync::mpsc;
 
 use crate::config::Listen;
-use crate::init::{OpenError, open};
+use crate::init::{OpenError, bastion_key, open};
 use crate::lists::{self, ListMetrics};
 use crate::probe::Probe;
 use crate::service::{WitnessService, prefix};
@@ -48,6 +50,9 @@ pub enum ServeError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] listen::TlsError),
+    /// A bastion cannot be used.
+    #[error("config.toml: {0}")]
+    Bastion(#[from] BastionError),
     /// None, or too many.
     #[error("give between 1 and {WITNESSES_MAX} directories")]
     Count,
@@ -171,8 +176,9 @@ async fn run(
         .map(|witness| tokio::spawn(follow_roster(Arc::clone(witness), shutdown.clone())))
         .collect();
     let lists = follow_lists(&witnesses, metrics, &shutdown);
-    let gauging = tokio::spawn(gauge(witnesses.clone(), gauges, shutdown.clone()));
     let service = WitnessService::new(witnesses.clone(), Arc::new(SystemRandom), metrics);
+    let through = bastions(&witnesses, &service, &shutdown, &connections, metrics)?;
+    let gauging = tokio::spawn(gauge(witnesses.clone(), gauges, shutdown.clone()));
     let health = AdminService::new(metrics.clone(), readiness(witnesses));
     let admin_shutdown = Shutdown::new();
     let admin_limits = listen::Limits { grace: Duration::ZERO, ..listen::Limits::default() };
@@ -186,7 +192,7 @@ async fn run(
         // Nothing is to be saved: whatever is not durable was not answered.
         failure = failures.recv() => if let Some(error) = failure { return Err(error.into()); },
     }
-    for task in followers.into_iter().chain(lists) {
+    for task in followers.into_iter().chain(lists).chain(through) {
         // Its end has nothing to say.
         let _ = task.await;
     }
@@ -242,6 +248,37 @@ async fn follow_roster(witness: Arc<Witness>, shutdown: Shutdown) {
             tracing::error!(%error, "the roster of logs cannot be read");
         }
     }
+}
+
+/// Each witness is reached through its own bastions, without a number before its paths.
+fn bastions(
+    witnesses: &[Arc<Witness>],
+    service: &WitnessService,
+    shutdown: &Shutdown,
+    connections: &ListenMetrics,
+    metrics: &Metrics,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, ServeError> {
+    let connected = metrics.gauge("daybook_witness_bastions_connected", "Connections to bastions.");
+    let mut tasks = Vec::new();
+    for (at, witness) in witnesses.iter().enumerate() {
+        for settings in &witness.config.bastions {
+            let key =
+                bastion_key(&witness.dir).map_err(|error| ServeError::Open(witness.dir.clone(), error))?;
+            let bastion = Bastion::new(&settings.address, settings.ca_certificate.as_deref(), key.as_ref())?;
+            let path = sha256(bastion.public_key());
+            tracing::info!(bastion = settings.address, %path, "this witness is reached through a bastion");
+            let around = Surroundings {
+                clock: Arc::new(SystemClock),
+                random: Arc::new(SystemRandom),
+                limits: listen::Limits::default(),
+                shutdown: shutdown.clone(),
+                metrics: connections.clone(),
+                connected: connected.clone(),
+            };
+            tasks.push(tokio::spawn(bastion.serve(service.of_one(at), around)));
+        }
+    }
+    Ok(tasks)
 }
 
 fn follow_lists(

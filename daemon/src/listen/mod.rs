@@ -251,6 +251,25 @@ fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// Serves HTTP/2 on a connection that is there already, until it ends or shutdown is asked for. The limits are those of
+/// a listener, as far as they concern one connection.
+pub async fn serve_http2<I, S, B>(
+    stream: I,
+    service: S,
+    limits: Limits,
+    shutdown: Shutdown,
+    metrics: ListenMetrics,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let builder = Arc::new(connection_builder(&limits).http2_only());
+    Connection { builder, service, limits, shutdown, metrics }.run(stream).await;
+}
+
 struct Connection<S> {
     builder: Arc<auto::Builder<TokioExecutor>>,
     service: S,

@@ -7,7 +7,7 @@ use daemon::clock::{Clock, SystemClock};
 use serde::Serialize;
 
 use super::output::{Failure, Output};
-use crate::init::{state_path, verifier_keys};
+use crate::init::{bastion_path, state_path, verifier_keys};
 use crate::state::State;
 
 #[derive(Args, Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Status {
 struct StatusJson {
     name: String,
     vkeys: Vec<String>,
+    /// The first segment of the witness's paths at a bastion, and what a bastion's operator admits it by.
+    bastion_path: String,
     commits: u64,
     logs: usize,
     cosigned_logs: usize,
@@ -36,6 +38,7 @@ impl Status {
         let status = StatusJson {
             name: keys[0].name().to_string(),
             vkeys: keys.iter().map(ToString::to_string).collect(),
+            bastion_path: bastion_path(&self.dir).map_err(Failure::failed)?,
             commits: state.identity().map_err(Failure::failed)?.generation,
             logs: logs.len(),
             cosigned_logs: logs.iter().filter(|log| log.head.cosigned_at > 0).count(),
@@ -50,13 +53,14 @@ impl Status {
             };
             format!(
                 "{}\n  {}\nLogs: {}, of which {} were cosigned and {} are disabled\nLast cosignature: {last}\n\
-                 Contradictions found: {}",
+                 Contradictions found: {}\nPath at a bastion: /{}/",
                 status.name,
                 status.vkeys.join("\n  "),
                 status.logs,
                 status.cosigned_logs,
                 status.disabled_logs,
-                status.evidence
+                status.evidence,
+                status.bastion_path
             )
         });
         Ok(())
