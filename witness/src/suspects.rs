@@ -79,7 +79,7 @@ impl Witness {
             return;
         }
         match self.accuse(log, std::slice::from_ref(signed)).await {
-            Ok(proof) => {
+            Ok(proof) if proof.kept == Some(Kept::New) => {
                 tracing::error!(
                     origin = log.origin(),
                     size = signed.head().size.get(),
@@ -87,6 +87,7 @@ impl Witness {
                     "ALARM: the log has signed two different trees of one size"
                 );
             }
+            Ok(proof) => tracing::debug!(origin = log.origin(), evidence = proof.id, "not kept again"),
             // A refresh may have moved the head meanwhile, and what is full is full.
             Err(error) => tracing::warn!(origin = log.origin(), %error, "no evidence was kept"),
         }

@@ -1,12 +1,10 @@
-//! `daybook-witness evidence` and `daybook-witness verify-evidence`.
+//! `daybook-witness evidence`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tlog::evidence::Evidence as EvidenceFile;
 use tlog::hash::Hash;
-use tlog::vkey::VerifierKey;
 
 use super::output::{Failure, Output};
 use crate::init::state_path;
@@ -67,41 +65,6 @@ impl Evidence {
             };
             format!("{}{} found", entries.iter().map(line).collect::<String>(), entries.len())
         });
-        Ok(())
-    }
-}
-
-#[derive(Args, Debug)]
-pub(super) struct VerifyEvidence {
-    /// The evidence file.
-    file: PathBuf,
-    /// The accused's verifier key, from a source that you trust. Repeat it if there are several.
-    #[arg(long = "key", required = true, value_name = "VKEY")]
-    keys: Vec<VerifierKey>,
-}
-
-#[derive(Serialize)]
-struct VerifiedJson {
-    id: String,
-    form: &'static str,
-    accused: String,
-    summary: String,
-}
-
-impl VerifyEvidence {
-    pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
-        let failed = |error| Failure::failed(format!("{}: {error}", self.file.display()));
-        let bytes = std::fs::read(&self.file).map_err(failed)?;
-        let evidence = EvidenceFile::parse(&bytes)
-            .map_err(|error| Failure::malformed(format!("{}: {error}", self.file.display())))?;
-        let contradiction = evidence.verify(&self.keys).map_err(Failure::wrong)?;
-        let verified = VerifiedJson {
-            id: evidence.id().to_string(),
-            form: evidence.form(),
-            accused: contradiction.accused().to_string(),
-            summary: contradiction.summary(),
-        };
-        output.result(&verified, || contradiction.to_string());
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ mod log;
 mod output;
 mod serve;
 mod status;
+mod verify_evidence;
 
 use std::process::ExitCode;
 
@@ -52,7 +53,7 @@ enum Command {
     /// The contradictions that a witness has found.
     Evidence(evidence::Evidence),
     /// Check an evidence file, offline.
-    VerifyEvidence(evidence::VerifyEvidence),
+    VerifyEvidence(verify_evidence::VerifyEvidence),
     /// What a witness has cosigned.
     Status(status::Status),
     /// The keys of a witness.

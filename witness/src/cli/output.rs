@@ -32,9 +32,9 @@ struct FailureJson<'a> {
 }
 
 impl Failure {
-    /// What was checked is wrong.
-    pub(super) fn wrong(error: impl Display) -> Self {
-        Self { code: EXIT_WRONG, message: error.to_string() }
+    /// It was told already.
+    pub(super) fn shown(code: i32) -> Self {
+        Self { code, message: String::new() }
     }
 
     /// The command, or a file given to it, is malformed.
@@ -68,12 +68,14 @@ impl Output {
     }
 
     pub(super) fn failure(&self, failure: &Failure) {
+        if failure.message.is_empty() {
+            return;
+        }
         if self.json {
             let document = FailureJson { error: &failure.message, exit_code: failure.code };
             put(&serde_json::to_string(&document).expect("failures have a JSON form"));
         } else {
-            let what = if failure.code == EXIT_WRONG { "WRONG" } else { "error" };
-            eprintln!("{what}: {}", failure.message);
+            eprintln!("error: {}", failure.message);
         }
     }
 }
