@@ -97,11 +97,16 @@ impl Log {
     }
 
     fn resident_mib(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-        Ok(kib * 1024.0 / MIB)
+        resident_mib(self.child.id())
     }
+}
+
+/// The resident memory of a process.
+pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kib * 1024.0 / MIB)
 }
 
 impl Drop for Log {
@@ -129,7 +134,7 @@ fn serve(dir: &Path) -> Result<(Child, String)> {
 }
 
 /// The median of a 4 KiB write with fdatasync into a file that has its size already.
-fn data_sync(place: &Path) -> Result<f64> {
+pub(crate) fn data_sync(place: &Path) -> Result<f64> {
     let path = place.join("sync");
     let mut file = std::fs::File::create(&path)?;
     file.write_all(&vec![0; SYNCS * PAGE_BYTES])?;
@@ -146,7 +151,7 @@ fn data_sync(place: &Path) -> Result<f64> {
     Ok(times[SYNCS / 2])
 }
 
-fn number(value: &Value) -> Result<f64> {
+pub(crate) fn number(value: &Value) -> Result<f64> {
     value.as_f64().with_context(|| format!("{value} is no number"))
 }
 
@@ -354,7 +359,7 @@ fn post(url: &str, unique: u128) -> Result<()> {
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("the write was not answered: {answer}") }
 }
 
-fn machine() -> Result<String> {
+pub(crate) fn machine() -> Result<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_monitor;
+mod bench_witness;
 mod ci;
 mod fuzz;
 mod interop;
@@ -66,6 +67,18 @@ enum Command {
         #[arg(long)]
         debug: bool,
     },
+    /// Measures the witness and prints its table.
+    BenchWitness {
+        /// Logs.
+        #[arg(long, default_value_t = 40_000)]
+        logs: u32,
+        /// Checkpoints a second, of all logs together.
+        #[arg(long, default_value_t = 5000)]
+        rate: u32,
+        /// Seconds a measurement.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -79,6 +92,7 @@ fn main() -> ExitCode {
         Command::BenchMonitor { entries, entry_bytes, debug } => {
             bench_monitor::bench_monitor(entries, entry_bytes, debug)
         }
+        Command::BenchWitness { logs, rate, seconds } => bench_witness::bench_witness(logs, rate, seconds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
