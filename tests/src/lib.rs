@@ -10,6 +10,7 @@ pub mod cosigners;
 pub mod liar;
 pub mod server;
 pub mod testlog;
+pub mod volume;
 pub mod watch;
 pub mod witness;
 

@@ -34,7 +34,8 @@ pub fn daybook_witness(args: &[&str]) -> Output {
 /// A witness in a temporary directory.
 #[derive(Debug)]
 pub struct WitnessSite {
-    root: TempDir,
+    _root: Option<TempDir>,
+    dir: PathBuf,
     /// Its verifier keys: Ed25519, then ML-DSA-44.
     pub keys: Vec<VerifierKey>,
 }
@@ -69,26 +70,36 @@ impl WitnessSite {
     #[must_use]
     pub fn with(args: &[&str]) -> Self {
         let root = TempDir::new().expect("a temporary directory");
-        let dir = root.path().join("witness").to_string_lossy().into_owned();
-        let words = [&["init", "--json", "--name", "witness.example/w1", &dir], args].concat();
+        let site = Self::at(&root.path().join("witness"), args);
+        Self { _root: Some(root), ..site }
+    }
+
+    /// A new witness in this directory, made with more arguments.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn at(dir: &Path, args: &[&str]) -> Self {
+        let path = dir.to_string_lossy().into_owned();
+        let words = [&["init", "--json", "--name", "witness.example/w1", &path], args].concat();
         let made = daybook_witness(&words);
         assert!(made.status.success(), "{made:?}");
         let said: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
         let keys = said["vkeys"].as_array().expect("keys").iter();
         let keys = keys.map(|key| key.as_str().and_then(|key| key.parse().ok()).expect("a key")).collect();
-        Self { root, keys }
+        Self { _root: None, dir: dir.to_owned(), keys }
     }
 
     /// Its directory.
     #[must_use]
     pub fn dir(&self) -> PathBuf {
-        self.root.path().join("witness")
+        self.dir.clone()
     }
 
     /// The folder around it.
     #[must_use]
     pub fn root(&self) -> &Path {
-        self.root.path()
+        self.dir.parent().expect("a folder around it")
     }
 
     /// Runs a command on it: `words`, then the directory, then `rest`.
@@ -329,4 +340,18 @@ impl InProcess {
         drop(self);
         writer.join().expect("no panic")
     }
+}
+
+/// Waits until something is so, for a bounded time.
+///
+/// # Panics
+/// If it never is.
+pub fn wait_for(mut so: impl FnMut() -> bool) {
+    for _ in 0..1500 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("it did not come about");
 }

@@ -1,9 +1,6 @@
 //! Real power loss: the log on a file system of its own, whose journal is cut off without a flush. What was answered
 //! before the cut must be there afterwards. Run by `cargo xtask power-loss`, as root.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,57 +8,12 @@ use std::time::Duration;
 use daemon::clock::{Random, SystemRandom};
 use tests::check::check;
 use tests::server::{Server, Site, exchange};
+use tests::testlog::TestLog;
+use tests::volume::{Volume, run};
+use tests::witness::WitnessSite;
 
 const CUTS_DEFAULT: u32 = 10;
 const CLIENTS: u32 = 4;
-const IMAGE_BYTES: u64 = 1 << 30;
-
-fn run(program: &str, args: &[&str]) {
-    let output =
-        Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(output.status.success(), "{program} {args:?}: {output:?}");
-}
-
-/// An ext4 file system in a file, mounted.
-struct Volume {
-    image: PathBuf,
-    mount: PathBuf,
-}
-
-impl Volume {
-    fn make(folder: &Path) -> Self {
-        let (image, mount) = (folder.join("image"), folder.join("mount"));
-        File::create(&image).and_then(|file| file.set_len(IMAGE_BYTES)).expect("an image");
-        std::fs::create_dir_all(&mount).expect("a folder");
-        run("mkfs.ext4", &["-q", "-F", &image.to_string_lossy()]);
-        let volume = Self { image, mount };
-        volume.mount();
-        volume
-    }
-
-    fn mount(&self) {
-        run("mount", &["-o", "loop", &self.image.to_string_lossy(), &self.mount.to_string_lossy()]);
-    }
-
-    /// Stops the file system without writing its journal: what was not synced is gone.
-    fn cut(&self) {
-        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
-        let script = "import fcntl, os, struct, sys\n\
-            fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
-        run("python3", &["-c", script, &self.mount.to_string_lossy()]);
-    }
-
-    fn unmount(&self) {
-        run("umount", &[&self.mount.to_string_lossy()]);
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        // It may be unmounted already.
-        let _ = Command::new("umount").arg(&self.mount).output();
-    }
-}
 
 fn client(
     server: std::net::SocketAddr,
@@ -129,6 +81,69 @@ fn what_was_answered_survives_every_power_cut() {
             assert_eq!(audited.entries.get(at), Some(entry), "entry {index} was answered and is gone");
         }
         println!("cut {cut}: {} answered entries are there, of {} in all", told.len(), audited.entries.len());
+        assert_eq!(server.stop(), 0);
+    }
+}
+
+/// Grows a log at the witness until the power goes; the largest size that was cosigned.
+fn grow(server: std::net::SocketAddr, log: &TestLog, from: u64, over: &AtomicBool) -> u64 {
+    let mut cosigned = from;
+    while !over.load(Ordering::Relaxed) && cosigned < log.leaves.len() as u64 {
+        let body = log.request(cosigned, cosigned + 1).to_bytes();
+        let Ok(answer) = exchange(server, "POST", "/add-checkpoint", &[], &body) else { break };
+        if answer.status != 200 {
+            break;
+        }
+        cosigned += 1;
+    }
+    cosigned
+}
+
+#[test]
+#[ignore = "needs root; run it with `cargo xtask power-loss`"]
+fn a_witness_never_forgets_what_it_cosigned_whenever_the_power_goes() {
+    let cuts = std::env::var("DAYBOOK_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(CUTS_DEFAULT);
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let volume = Volume::make(folder.path());
+    let site = WitnessSite::at(&volume.mount.join("witness"), &[]);
+    let logs: Vec<TestLog> =
+        (1..=4).map(|seed| TestLog::new(&format!("log{seed}.example"), seed, 3000)).collect();
+    logs.iter().for_each(|log| site.follow(log, &[]));
+    run("sync", &[]);
+    let mut cosigned = vec![0; logs.len()];
+    for cut in 1..=cuts {
+        let server = site.start();
+        let (over, address) = (AtomicBool::new(false), server.address());
+        let mut byte = [0];
+        SystemRandom.fill(&mut byte);
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = logs
+                .iter()
+                .zip(cosigned.clone())
+                .map(|(log, from)| {
+                    scope.spawn({
+                        let over = &over;
+                        move || grow(address, log, from, over)
+                    })
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(50 + u64::from(byte[0]) * 2));
+            volume.cut();
+            over.store(true, Ordering::Relaxed);
+            server.kill();
+            cosigned = clients.into_iter().map(|client| client.join().expect("no client panics")).collect();
+        });
+        volume.unmount();
+        volume.mount();
+        let server = site.start();
+        for (log, cosigned) in logs.iter().zip(&mut cosigned) {
+            // With an old size that it cannot have it answers which it has.
+            let answer = server.add(&log.request(3000, 3000));
+            let has: u64 = answer.text().trim().parse().expect("a size");
+            assert!(has == *cosigned || has == *cosigned + 1, "it cosigned {cosigned} and knows {has}");
+            *cosigned = has;
+        }
+        println!("cut {cut}: every cosigned head is there: {cosigned:?}");
         assert_eq!(server.stop(), 0);
     }
 }
