@@ -29,6 +29,7 @@ pub struct Problem {
     detail: String,
     retry_after_seconds: Option<u32>,
     allow: Option<&'static str>,
+    members: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Problem {
@@ -40,7 +41,8 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), retry_after_seconds: None, allow: None }
+        let members = serde_json::Map::new();
+        Self { status, kind, title, detail: detail.into(), retry_after_seconds: None, allow: None, members }
     }
 
     /// Asks the client to come back after so many seconds.
@@ -55,6 +57,29 @@ impl Problem {
     pub fn allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
         self
+    }
+
+    /// Adds a member of its own to the document (RFC 9457, 3.2).
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The document, where it is part of another answer.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self.document()).expect("a problem document has a JSON form")
+    }
+
+    fn document(&self) -> Document<'_> {
+        Document {
+            kind: format!("{TYPE_PREFIX}{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            members: &self.members,
+        }
     }
 
     /// The last part of the type, also the metric label.
@@ -77,13 +102,7 @@ impl Problem {
     }
 
     fn parts(self) -> (http::response::Parts, Bytes) {
-        let document = Document {
-            kind: format!("{TYPE_PREFIX}{}", self.kind),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-        };
-        let body = serde_json::to_vec(&document).expect("a problem document has a JSON form");
+        let body = serde_json::to_vec(&self.document()).expect("a problem document has a JSON form");
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -122,6 +141,8 @@ struct Document<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(flatten)]
+    members: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 /// A `Retry-After` between `base` and twice that, so that clients do not come back together.

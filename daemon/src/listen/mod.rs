@@ -93,6 +93,28 @@ impl ListenMetrics {
     }
 }
 
+/// Who sent a request; the listener puts it into each request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// A service that tells each request who sent it.
+#[derive(Clone)]
+struct Addressed<S> {
+    service: S,
+    client: ClientAddress,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Addressed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.client);
+        self.service.call(request)
+    }
+}
+
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -205,7 +227,7 @@ where
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             builder: Arc::clone(&builder),
-            service: service.clone(),
+            service: Addressed { service: service.clone(), client: ClientAddress(client.ip()) },
             limits,
             shutdown: shutdown.clone(),
             metrics: metrics.clone(),
