@@ -37,6 +37,9 @@ pub struct Identity {
     pub origin: String,
     /// What the log takes in.
     pub admission: Admission,
+    /// The leaf hash of entry 0, in hex: in logs of records the registrar's genesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genesis: Option<String>,
 }
 
 /// Why a log's identity cannot be used.
@@ -198,6 +201,11 @@ pub struct Limits {
     pub unpublished_entries_max: u64,
     /// Entries that the index may lag behind.
     pub index_tail_entries_max: usize,
+    /// Statements a second from one agency; 0 for no limit.
+    pub agency_statements_per_second_max: u64,
+    /// Statements a second from one network (an IPv4 /24, an IPv6 /48); 0 for no limit. Raise it behind a reverse
+    /// proxy.
+    pub network_statements_per_second_max: u64,
 }
 
 impl Default for Limits {
@@ -209,6 +217,8 @@ impl Default for Limits {
             batch_bytes_max: ByteSize(4 << 20),
             unpublished_entries_max: 262_144,
             index_tail_entries_max: 262_144,
+            agency_statements_per_second_max: 20_000,
+            network_statements_per_second_max: 20_000,
         }
     }
 }

@@ -12,6 +12,8 @@
 //! DIR/ledger.sqlite   published checkpoints, watermarks
 //! DIR/index/          leaf hash to index, rebuildable
 //! DIR/public/         checkpoint and tiles, servable by any web server
+//! DIR/blobs/          attachments of records
+//! DIR/README.txt      in logs of records: what entry 0 is
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use tlog::vkey::VerifierKey;
 
 use crate::config::{Admission, FORMAT_VERSION, Identity};
 use crate::keys::{self, KeyError};
+use crate::records::genesis::Genesis;
 use crate::signer::SignError;
 use crate::store::anchor::{Anchor, AnchorError, AnchoredHead};
 use crate::store::disk::{Disk, RealDisk};
@@ -55,6 +58,11 @@ pub enum InitError {
     /// The first signature failed.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// A log of records begins with a genesis, and no other log does.
+    #[error(
+        "a log of records needs a genesis that its registrar has signed, and a log of any bytes has none"
+    )]
+    Genesis,
 }
 
 /// What a new log is to be.
@@ -72,6 +80,8 @@ pub struct NewLog {
     pub witnesses: Option<Policy>,
     /// Size of its journal's segments.
     pub journal_segment: ByteSize,
+    /// Its first entry, signed by the registrar: in logs of records.
+    pub genesis: Option<Genesis>,
 }
 
 /// What those who verify need to know of a new log.
@@ -92,6 +102,9 @@ pub fn init(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) ->
         let path = path.to_owned();
         move |error| InitError::Io(path, error)
     };
+    if (new.admission == Admission::Records) != new.genesis.is_some() {
+        return Err(InitError::Genesis);
+    }
     match std::fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
         Ok(true) => return Err(InitError::InUse(dir.to_owned())),
         Ok(false) => std::fs::remove_dir(dir).map_err(io(dir))?,
@@ -119,10 +132,13 @@ fn fill(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Res
     let first = Commit { head: TreeHead::EMPTY, time, first: TreeSize::ZERO, entries: Vec::new(), count: 0 };
     let segment_bytes = new.journal_segment.0;
     let key = keys::draw(random);
-    let journal = Journal::create(&dir.join("journal"), Arc::clone(&disk), *key, segment_bytes, &first)?;
+    let mut journal = Journal::create(&dir.join("journal"), Arc::clone(&disk), *key, segment_bytes, &first)?;
     if let Some(path) = &new.anchor {
         let head = AnchoredHead { head: TreeHead::EMPTY, time, seq: journal.seq() };
         Anchor::create(path, Arc::clone(&disk), &new.origin, &head)?;
+    }
+    if let Some(genesis) = &new.genesis {
+        journal.append(&first_commit(genesis, time))?;
     }
     let note = signer.sign(TreeHead::EMPTY, time)?.note().to_bytes();
     let tiles = TileStore::new(dir.join("public"), disk);
@@ -133,13 +149,43 @@ fn fill(dir: &Path, new: &NewLog, clock: &dyn Clock, random: &dyn Random) -> Res
         Some(witnesses) => witnesses.for_log(keys[0].clone(), url),
         None => Policy::of_log(keys[0].clone(), url),
     };
-    write(&dir.join("policy.txt"), &policy.to_bytes())?;
+    let mut policy_text = policy.to_bytes();
+    if let Some(genesis) = &new.genesis {
+        let pinned =
+            format!("\n# Entry 0, the registrar's genesis, has the leaf hash\n# {}\n", genesis.leaf());
+        policy_text.extend_from_slice(pinned.as_bytes());
+        write(&dir.join("README.txt"), readme(new, genesis).as_bytes())?;
+    }
+    write(&dir.join("policy.txt"), &policy_text)?;
     write(&dir.join("config.toml"), config_text(new).as_bytes())?;
-    let identity =
-        Identity { version: FORMAT_VERSION, origin: new.origin.to_string(), admission: new.admission };
+    let genesis = new.genesis.as_ref().map(|genesis| genesis.leaf().to_string());
+    let origin = new.origin.to_string();
+    let identity = Identity { version: FORMAT_VERSION, origin, admission: new.admission, genesis };
     let identity = toml::to_string(&identity).expect("an identity has a TOML form");
     write(&dir.join("log.toml"), identity.as_bytes())?;
     Ok(Made { keys, policy })
+}
+
+/// Published at the first start, which writes its tiles.
+fn first_commit(genesis: &Genesis, time: UnixMillis) -> Commit {
+    let mut entries = Vec::new();
+    tlog::bundle::push_entry(&mut entries, genesis.bytes()).expect("a statement is short enough for a leaf");
+    let size = TreeSize::new(1).expect("a small size");
+    let head = TreeHead { size, root: genesis.leaf() };
+    Commit { head, time: UnixMillis::new(time.get() + 1), first: TreeSize::ZERO, entries, count: 1 }
+}
+
+fn readme(new: &NewLog, genesis: &Genesis) -> String {
+    format!(
+        "This is the directory of the log {}, which takes signed records of enrolled agencies.\n\n\
+         Its entry 0, the genesis, was signed by the registrar {} and has the leaf hash\n\n    {}\n\n\
+         Publish that hash together with policy.txt, in a place that the log's operator does not control. Whoever \
+         knows it knows who enrols agencies here, and a log that begins with another entry is another log.\n\n\
+         Nothing in this directory is edited by hand but config.toml. Keep keys/ to yourself.\n",
+        new.origin,
+        genesis.registrar(),
+        genesis.leaf()
+    )
 }
 
 fn config_text(new: &NewLog) -> String {

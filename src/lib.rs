@@ -18,6 +18,7 @@
 //! | [`store`] | durable state |
 //! | [`source`], [`reader`] | tiles from a folder or URL; tiles for readers, cached |
 //! | [`prove`], [`fsck`] | proofs from authenticated tiles; everything derived again |
+//! | [`records`] | statements of agencies: admission, the registry in order, what pages are made of |
 //! | [`submit`] | entries to a log over HTTP |
 //! | [`serve`] | threads, listeners, and an orderly end |
 //! | [`cli`] | the command line |
@@ -44,6 +45,7 @@ pub mod probe;
 pub mod prove;
 pub mod publish;
 pub mod reader;
+pub mod records;
 pub mod recover;
 pub mod reindex;
 pub mod sequencer;

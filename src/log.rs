@@ -23,9 +23,11 @@ use crate::housekeeping::{Done, Housekeeper, HousekeepingError};
 use crate::judge::Judge;
 use crate::keys::{self, KeyError};
 use crate::lookup::{Lookup, LookupError};
-use crate::pool::{Outcome, PauseBy, Pending, Placed, Pool, PoolLimits, SubmitError};
+use crate::pool::{Decision, Outcome, PauseBy, Pending, Placed, Pool, PoolLimits, SubmitError};
 use crate::probe::Probe;
 use crate::publish::{self, Committed, Cosigner, PublishError, Publisher, TailLimits, Unpublished};
+use crate::records::judge::RecordJudge;
+use crate::records::{Records, replay};
 use crate::recover::{self, RecoverError, Recovered, Sources};
 use crate::reindex::{self, ReindexError};
 use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
@@ -71,6 +73,9 @@ pub enum OpenError {
     /// The first publication failed.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The folder of attachments cannot be used.
+    #[error("the attachments cannot be opened: {0}")]
+    Blobs(std::io::Error),
 }
 
 impl From<LedgerError> for OpenError {
@@ -122,6 +127,10 @@ pub struct Log {
     pub ledger: Arc<Ledger>,
     /// The index.
     pub index: Arc<IndexFollower>,
+    /// Agencies and what belongs to them, where the log takes statements.
+    pub records: Option<Records>,
+    /// The leaf hash that entry 0 must have there, in hex.
+    pub genesis: Option<String>,
     /// The number of this start.
     pub epoch: i64,
 }
@@ -195,6 +204,10 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
 
     let limits = &config.limits;
     let index = Arc::new(reindex::open(dir, &tiles, head, limits.index_tail_entries_max)?);
+    let records = match identity.admission {
+        Admission::Open => None,
+        Admission::Records => Some(Records::open(dir, Arc::clone(&system.disk)).map_err(OpenError::Blobs)?),
+    };
     let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
     let tail = TailLimits { heads_max: UNPUBLISHED_HEADS_MAX, entries_max: limits.unpublished_entries_max };
     let pool = Arc::new(Pool::new(pool_limits(&config)));
@@ -221,6 +234,8 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
         lookup: Arc::new(lookup),
         ledger,
         index,
+        records,
+        genesis: identity.genesis,
         epoch,
         config,
     });
@@ -327,7 +342,7 @@ fn engine(
         pool: Arc::clone(&log.pool),
         unpublished: Arc::clone(&log.unpublished),
         heads: Arc::clone(&log.heads),
-        judge: Judge::new(Arc::clone(&log.lookup), edge.head().size),
+        judge: Judge::new(Arc::clone(&log.lookup), edge.head().size, record_judge(log)),
         clock: BatchClock::new(Arc::clone(&system.clock), journal.time()),
         journal,
         journal_bytes_max: log.config.storage.journal_max.0,
@@ -342,13 +357,28 @@ fn engine(
     Engine { sequencer, publisher, housekeeper, lock }
 }
 
+/// Its registry is empty until [`Engine::fill_index`] has replayed it.
+fn record_judge(log: &Log) -> Option<RecordJudge> {
+    let records = log.records.as_ref()?;
+    Some(RecordJudge::new(Arc::clone(&log.index), Arc::clone(&records.views)))
+}
+
 impl Engine {
-    /// Gives the index what it may not have. Must be done before the sequencer takes its first batch.
+    /// Gives the index what it may not have, and replays the registry where there is one. Must be done before the
+    /// sequencer takes its first batch.
     ///
     /// # Errors
-    /// [`ReindexError`] if a tile is missing, or the index fails.
-    pub fn fill_index(&self, log: &Log, progress: impl FnMut(TreeSize)) -> Result<(), ReindexError> {
-        reindex::fill(&log.index, &log.tiles, self.sequencer.head(), progress)
+    /// [`ReindexError`] if a part of the tree is missing, the index fails, or the entries do not make the registry that
+    /// the log was made with.
+    pub fn fill_index(&mut self, log: &Log, progress: impl FnMut(TreeSize)) -> Result<(), ReindexError> {
+        let head = self.sequencer.head();
+        reindex::fill(log, head, progress)?;
+        if let Some(judge) = self.sequencer.records() {
+            let registry = replay::registry(&log.index, &log.lookup, head.size)?;
+            replay::check_genesis(&registry, log.genesis.as_deref())?;
+            judge.load(registry, head.size);
+        }
+        Ok(())
     }
 
     /// Commits and publishes whatever waits, without waiting for more. For tests and tools.
@@ -408,7 +438,7 @@ impl Log {
             let found = self.lookup.find(&leaf, committed)?;
             known.extend(found.filter(|index| index.get() < published.get()));
             let absent_below = if found.is_some() { TreeSize::ZERO } else { committed };
-            pending.push(Pending { entry, leaf, absent_below });
+            pending.push(Pending { entry, leaf, identity: leaf, absent_below, statement: None });
         }
         if known.len() == pending.len() {
             return Ok(Admitted::Known(
@@ -433,7 +463,7 @@ impl Log {
         if self.lookup.proposes(&leaf, absent_below)? {
             return Ok(None);
         }
-        let pending = Pending { entry: entry.clone(), leaf, absent_below };
+        let pending = Pending { entry: entry.clone(), leaf, identity: leaf, absent_below, statement: None };
         Ok(Some(self.pool.submit(vec![pending])?))
     }
 
@@ -444,7 +474,19 @@ impl Log {
     pub async fn add(&self, entries: Vec<Bytes>) -> Result<Vec<Placed>, AddError> {
         match self.admit(entries)? {
             Admitted::Known(placed) => Ok(placed),
-            Admitted::Waiting(answer) => Ok(answer.await.map_err(|_| SubmitError::Unknown)??),
+            Admitted::Waiting(answer) => Ok(placed(answer.await.map_err(|_| SubmitError::Unknown)??)),
         }
     }
+}
+
+/// The places that a log of any bytes gave.
+///
+/// # Panics
+/// If an entry was refused, which only statements are.
+#[must_use]
+pub fn placed(decisions: Vec<Decision>) -> Vec<Placed> {
+    decisions
+        .into_iter()
+        .map(|decision| decision.expect("only statements are refused by the judge"))
+        .collect()
 }

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tlog::bundle;
-use tlog::hash::{Hash, leaf_hash};
+use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
 use tlog::ids::{LeafIndex, TreeSize};
-use tlog::tile::{Bundle, TILE_WIDTH, TilePath};
+use tlog::tile::{Bundle, TILE_WIDTH, TilePath, tile_at};
 
+use crate::records::text_hash;
 use crate::store::index::IndexFollower;
 use crate::store::tiles::TileStore;
 
@@ -91,13 +92,31 @@ impl Lookup {
             self.index.lookup(leaf, size).map_err(|error| LookupError::Index(error.to_string()))?;
         let Some(index) = proposed else { return Ok(None) };
         let entry = self.entry(index, size)?;
-        if leaf_hash(&entry) == *leaf {
-            return Ok(Some((index, entry)));
-        }
+        if leaf_hash(&entry) == *leaf { Ok(Some((index, entry))) } else { Err(self.condemn(index)) }
+    }
+
+    /// The entry among the first `size` whose text has this hash, checked against the stored bytes, with them.
+    ///
+    /// # Errors
+    /// [`LookupError`]: the answer is not known.
+    pub fn find_text(
+        &self,
+        text: &Hash,
+        size: TreeSize,
+    ) -> Result<Option<(LeafIndex, Vec<u8>)>, LookupError> {
+        let proposed =
+            self.index.lookup_text(text, size).map_err(|error| LookupError::Index(error.to_string()))?;
+        let Some(index) = proposed else { return Ok(None) };
+        let entry = self.entry(index, size)?;
+        if text_hash(&entry) == Some(*text) { Ok(Some((index, entry))) } else { Err(self.condemn(index)) }
+    }
+
+    /// Marks the index for rebuilding, because it proposed this place wrongly.
+    pub(crate) fn condemn(&self, index: LeafIndex) -> LookupError {
         if let Err(error) = std::fs::write(&self.condemned, b"the index proposed a wrong place\n") {
             tracing::error!(%error, "the index is wrong and cannot be marked for rebuilding");
         }
-        Err(LookupError::IndexLies(index))
+        LookupError::IndexLies(index)
     }
 
     /// The stored bytes of entry `index` in a tree of `size` entries.
@@ -107,16 +126,56 @@ impl Lookup {
     /// # Errors
     /// [`LookupError::Store`] if the bundle is missing or damaged.
     pub fn entry(&self, index: LeafIndex, size: TreeSize) -> Result<Vec<u8>, LookupError> {
-        let path = bundle_of(index, size);
-        let fail = |problem: String| LookupError::Store(path, problem);
-        let (bytes, width) = self.read_bundle(path)?;
-        let entries = bundle::entries(&bytes, width).map_err(|error| fail(format!("damaged ({error})")))?;
-        let at = (index.get() % TILE_WIDTH) as usize;
-        entries.get(at).map(|entry| entry.to_vec()).ok_or_else(|| fail("too short".to_owned()))
+        self.with_entries(index, size, |entries| entries.first().map(|entry| entry.to_vec()))
     }
 
-    /// The partial bundle may have been superseded by the full one in the meantime.
-    fn read_bundle(&self, path: TilePath) -> Result<(Vec<u8>, u16), LookupError> {
+    /// Entry `index` and those after it, as many as its bundle holds in a tree of `size` entries.
+    ///
+    /// Cost: reads one bundle.
+    ///
+    /// # Errors
+    /// [`LookupError::Store`] if the bundle is missing or damaged.
+    pub fn entries_from(&self, index: LeafIndex, size: TreeSize) -> Result<Vec<Vec<u8>>, LookupError> {
+        let copied = |entries: &[&[u8]]| Some(entries.iter().map(|entry| entry.to_vec()).collect());
+        self.with_entries(index, size, copied)
+    }
+
+    fn with_entries<T>(
+        &self,
+        index: LeafIndex,
+        size: TreeSize,
+        take: impl FnOnce(&[&[u8]]) -> Option<T>,
+    ) -> Result<T, LookupError> {
+        let path = bundle_of(index, size);
+        let fail = |problem: String| LookupError::Store(path, problem);
+        let (bytes, width) = self.read_object(path)?;
+        let entries = bundle::entries(&bytes, width).map_err(|error| fail(format!("damaged ({error})")))?;
+        // A full bundle that came in place of a partial one has entries beyond the tree of that size.
+        let within =
+            usize::try_from(size.get() - index.get() / TILE_WIDTH * TILE_WIDTH).unwrap_or(usize::MAX);
+        let entries = &entries[..entries.len().min(within)];
+        let at = (index.get() % TILE_WIDTH) as usize;
+        entries.get(at..).and_then(take).ok_or_else(|| fail("too short".to_owned()))
+    }
+
+    /// The leaf hash of entry `index` in a tree of `size` entries.
+    ///
+    /// Cost: reads one tile.
+    ///
+    /// # Errors
+    /// [`LookupError::Store`] if the tile is missing or damaged.
+    pub fn leaf(&self, index: LeafIndex, size: TreeSize) -> Result<Hash, LookupError> {
+        let number = index.get() / TILE_WIDTH;
+        let tile = tile_at(0, number, size).expect("the tile of an entry in the tree");
+        let path = TilePath::Hashes(tile);
+        let (bytes, _) = self.read_object(path)?;
+        let hash = bytes.as_chunks::<HASH_BYTES>().0.get((index.get() % TILE_WIDTH) as usize);
+        hash.map(|hash| Hash::from_bytes(*hash))
+            .ok_or_else(|| LookupError::Store(path, "too short".to_owned()))
+    }
+
+    /// The partial object may have been superseded by the full one in the meantime.
+    fn read_object(&self, path: TilePath) -> Result<(Vec<u8>, u16), LookupError> {
         let fail = |problem: String| LookupError::Store(path, problem);
         for candidate in [path, path.full()] {
             let bytes = self.tiles.read(&candidate).map_err(|error| fail(format!("unreadable ({error})")))?;

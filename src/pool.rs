@@ -7,13 +7,15 @@
 //! Absent on purpose: duplicates, order across submissions and outcomes. Those are decided by
 //! [`crate::judge`], inside the sequencer. A ticket is answered by [`crate::publish`], never from here.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 use tokio::sync::oneshot;
+
+use crate::records::{Admitted, Refused};
 
 /// One entry on its way to the log.
 #[derive(Clone, Debug)]
@@ -22,8 +24,12 @@ pub struct Pending {
     pub entry: Bytes,
     /// `tlog::hash::leaf_hash` of them, computed at admission.
     pub leaf: Hash,
-    /// How far the index had been searched for this leaf at admission: it is absent below this size.
+    /// What no two entries of the log share: the leaf hash, or the hash of the text where statements are taken.
+    pub identity: Hash,
+    /// How far the index had been searched for this identity at admission: it is absent below this size.
     pub absent_below: TreeSize,
+    /// What admission has found out about a statement; `None` in logs that take any bytes.
+    pub statement: Option<Arc<Admitted>>,
 }
 
 /// What happened to one entry of a submission.
@@ -63,8 +69,12 @@ impl SubmitError {
     }
 }
 
-/// The answer to a submission: one [`Placed`] an entry, in order.
-pub type Outcome = Result<Vec<Placed>, SubmitError>;
+/// What became of one entry.
+pub type Decision = Result<Placed, Refused>;
+
+/// The answer to a submission: one decision an entry, in order. One that is refused does not sink its neighbours;
+/// in a log that takes any bytes none is.
+pub type Outcome = Result<Vec<Decision>, SubmitError>;
 
 /// A submission in the pool.
 #[derive(Debug)]
@@ -282,7 +292,9 @@ mod tests {
         PoolLimits { entries_max: 4, bytes_max: 100, batch_entries_max: 3, batch_bytes_max: 50 };
 
     fn pending(entry: &'static [u8]) -> Pending {
-        Pending { entry: Bytes::from_static(entry), leaf: leaf_hash(entry), absent_below: TreeSize::ZERO }
+        let leaf = leaf_hash(entry);
+        let entry = Bytes::from_static(entry);
+        Pending { entry, leaf, identity: leaf, absent_below: TreeSize::ZERO, statement: None }
     }
 
     fn sizes(work: Option<Work>) -> Vec<usize> {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use daemon::clock::Clock;
 use tlog::checkpoint::{CheckpointError, VerifiedCheckpoint};
 use tlog::crypto::sha256_independent;
-use tlog::ids::{TreeSize, UnixMillis};
+use tlog::ids::{LeafIndex, TreeSize, UnixMillis};
 use tlog::policy::PolicyError;
 use tlog::tile::TilePath;
 use tlog::vkey::VerifierKey;
@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use crate::audit::Digest;
 use crate::cosign::{Candidate, CosignError, Courier, Gathering, Inbox, Rounds, Standing, Tree};
 use crate::heads::{Heads, Published};
-use crate::pool::{Outcome, PauseBy, Placed, Pool, SubmitError};
+use crate::pool::{Decision, Outcome, PauseBy, Pool, SubmitError};
 use crate::store::anchor::{Anchor, AnchorError, AnchoredHead};
 use crate::store::ledger::{Ledger, LedgerError, PublishedRow};
 use crate::store::tiles::TileStore;
@@ -56,7 +56,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct Waiter {
     /// The answer.
-    pub placed: Vec<Placed>,
+    pub decisions: Vec<Decision>,
     /// Where it goes.
     pub reply: oneshot::Sender<Outcome>,
 }
@@ -340,10 +340,11 @@ impl Publisher {
     fn answer(&mut self, published: TreeSize, now: Duration) {
         let deadline = self.parts.deadline;
         for Waiting { waiter, since } in std::mem::take(&mut self.waiting) {
-            let covered = waiter.placed.iter().all(|placed| placed.index.get() < published.get());
+            let covered =
+                waiter.decisions.iter().filter_map(shown).all(|index| index.get() < published.get());
             // A client that went away is no error: its entry is in the tree, or will be.
             if covered {
-                let _ = waiter.reply.send(Ok(waiter.placed));
+                let _ = waiter.reply.send(Ok(waiter.decisions));
             } else if self.parts.cosigner.is_some() && now.saturating_sub(since) >= deadline {
                 let _ = waiter.reply.send(Err(SubmitError::Unknown));
             } else {
@@ -354,6 +355,14 @@ impl Publisher {
                 self.waiting.push(Waiting { waiter, since });
             }
         }
+    }
+}
+
+/// The entry that the answer to a decision shows.
+fn shown(decision: &Decision) -> Option<LeafIndex> {
+    match decision {
+        Ok(placed) => Some(placed.index),
+        Err(refused) => refused.shows(),
     }
 }
 

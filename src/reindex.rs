@@ -1,20 +1,28 @@
 //! Brings the index up to date with the recovered tree, from the tiles.
 //!
 //! Every head at which a run of the index ends is compared with the tree's own head of that size: an index of another
-//! log, of an older copy or of a newer one is removed and begun anew. What it lacks is read from the level 0 tiles.
+//! log, of an older copy or of a newer one is removed and begun anew. What it lacks is read from the level 0 tiles, and
+//! in a log of records from the bundles too.
 //!
 //! Absent on purpose: what the index says about an entry, which [`crate::lookup`] checks each time.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tlog::hash::{HASH_BYTES, Hash};
-use tlog::ids::{TreeHead, TreeSize};
+use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
+use tlog::ids::{LeafIndex, TreeHead, TreeSize};
 use tlog::tile::{TILE_WIDTH, TilePath, tile_at};
 
+use crate::config::Admission;
 use crate::integrate::EdgeError;
+use crate::log::Log;
+use crate::lookup::LookupError;
+use crate::records::lists::Ends;
+use crate::records::marks::marks_of_entry;
+use crate::records::replay::ReplayError;
 use crate::recover::head_at;
-use crate::store::index::{Index, IndexError, IndexFollower};
+use crate::store::index::{Index, IndexError, IndexFollower, Mark};
 use crate::store::tiles::TileStore;
 
 /// Level 0 tiles read at a time.
@@ -38,6 +46,12 @@ pub enum ReindexError {
         "the index cannot be rebuilt: {0}. Run `daybook fsck` on the directory, and restore what it names"
     )]
     Tree(String),
+    /// An entry cannot be read.
+    #[error("the index cannot be rebuilt: {0}")]
+    Entry(#[from] LookupError),
+    /// The entries do not make the registry of this log.
+    #[error(transparent)]
+    Registry(#[from] ReplayError),
     /// A file cannot be removed.
     #[error("{0}: {1}")]
     Io(String, std::io::Error),
@@ -89,19 +103,22 @@ fn remove(folder: &Path) -> Result<(), ReindexError> {
     }
 }
 
-/// Pushes the leaves that the index lacks. `progress` is told the size reached.
+/// Pushes the marks that the index lacks. `progress` is told the size reached.
 ///
 /// # Errors
 /// [`ReindexError`] if a tile is missing, or the index fails.
-pub fn fill(
-    index: &IndexFollower,
-    tiles: &TileStore,
-    held: TreeHead,
-    mut progress: impl FnMut(TreeSize),
-) -> Result<(), ReindexError> {
+pub fn fill(log: &Log, held: TreeHead, mut progress: impl FnMut(TreeSize)) -> Result<(), ReindexError> {
+    let (index, tiles) = (&log.index, &log.tiles);
+    let mut ends = Ends::new(Arc::clone(index));
     let mut at = index.written().size.get();
     while at < held.size.get() {
         let leaves = leaves(tiles, held, at)?;
+        let mut marks: Vec<Mark> = leaves.iter().map(|(leaf, place)| Mark::leaf(*leaf, *place)).collect();
+        if log.admission == Admission::Records {
+            for leaves in leaves.chunk_by(|(_, one), (_, next)| one / TILE_WIDTH == next / TILE_WIDTH) {
+                marks.extend(marks_of_statements(log, held.size, leaves, &mut ends)?);
+            }
+        }
         at += leaves.len() as u64;
         while !index.wait_for_room(ROOM_WAIT) {
             if let Some(error) = index.failure() {
@@ -111,10 +128,32 @@ pub fn fill(
         let size = TreeSize::new(at).expect("within the tree");
         let head =
             if size == held.size { held } else { head_at(tiles, held, size).map_err(ReindexError::Tree)? };
-        index.push(&leaves, head)?;
+        index.push(&marks, head)?;
+        ends.settle();
         progress(size);
     }
     Ok(())
+}
+
+/// The marks of statements that lie in one bundle.
+fn marks_of_statements(
+    log: &Log,
+    size: TreeSize,
+    leaves: &[(Hash, u64)],
+    ends: &mut Ends,
+) -> Result<Vec<Mark>, ReindexError> {
+    let (_, first) = leaves[0];
+    let first = LeafIndex::new(first).expect("an index of the tree");
+    let entries = log.lookup.entries_from(first, size)?;
+    let mut marks = Vec::with_capacity(leaves.len() * 4);
+    for ((leaf, place), entry) in leaves.iter().zip(entries) {
+        if leaf_hash(&entry) != *leaf {
+            return Err(ReindexError::Tree(format!("entry {place} is not the one that its tile names")));
+        }
+        let place = LeafIndex::new(*place).expect("an index of the tree");
+        marks.extend(marks_of_entry(&entry, place, ends)?);
+    }
+    Ok(marks)
 }
 
 /// The leaves from `from` on, up to the end of so many tiles or of the tree; at least one.

@@ -87,7 +87,7 @@ pub fn serve(
     let courier = Arc::new(HttpCourier::new(config.witnesses.deadline.0));
     let random = Arc::new(SystemRandom);
     let system = System { clock: Arc::clone(&clock), random, disk, courier, probe: Probe::none() };
-    let (log, engine) = open(dir, config, &system)?;
+    let (log, mut engine) = open(dir, config, &system)?;
     let mut filling = filling;
     engine.fill_index(&log, |size| filling(size.get()))?;
     let runtime = tokio::runtime::Runtime::new();
@@ -129,7 +129,7 @@ async fn run(
     if let Some(board) = &log.board {
         board.keep(WitnessMetrics::new(&metrics));
     }
-    let service = HttpService::new(Arc::clone(&log), Arc::new(SystemRandom), &metrics);
+    let service = HttpService::new(Arc::clone(&log), &clock, Arc::new(SystemRandom), &metrics);
     let health = AdminService::new(metrics, readiness(Arc::clone(&log), clock));
 
     let (failed, mut failures) = mpsc::channel(1);

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use daemon::listen::body::{BodyLimits, Held, read_body_within};
-use daemon::problem::{Problem, jittered_seconds};
+use daemon::listen::body::{BodyError, BodyLimits, Held, read_body_within};
+use daemon::problem::Problem;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use serde::Serialize;
@@ -22,10 +22,11 @@ use tlog::bundle::{self, ENTRY_BYTES_MAX};
 use super::answer::{BYTES, Caching, TEXT, answer, json, prefers_json};
 use super::{ANSWER_TIMEOUT, App, Outcome, error};
 use crate::config::Admission;
-use crate::log::{AddError, Admitted};
-use crate::pool::{Placed, SubmitError};
+use crate::log::{AddError, Admitted, placed};
+use crate::pool::{Decision, Placed, SubmitError};
 
-const BODY_IDLE: Duration = Duration::from_secs(10);
+/// Between two pieces of a body.
+pub(super) const BODY_IDLE: Duration = Duration::from_secs(10);
 const BODY_TOTAL: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]
@@ -44,7 +45,7 @@ impl App {
     pub(super) async fn add(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
         self.is_open()?;
         let as_json = prefers_json(request.headers());
-        let body = self.body(request, ENTRY_BYTES_MAX).await?;
+        let body = self.body(request, ENTRY_BYTES_MAX, &[BYTES]).await?;
         if body.bytes.is_empty() {
             return Err(error::not_an_entry("The body is empty. An entry has 1 to 65535 bytes."));
         }
@@ -67,7 +68,8 @@ impl App {
     pub(super) async fn add_batch(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
         self.is_open()?;
         let as_json = prefers_json(request.headers());
-        let body = self.body(request, self.log.config.limits.batch_bytes_max.as_usize()).await?;
+        let bytes_max = self.log.config.limits.batch_bytes_max.as_usize();
+        let body = self.body(request, bytes_max, &[BYTES]).await?;
         let entries = self.split(&body.bytes)?;
         let timer = self.add_seconds.start_timer();
         let admitted = self.admit(entries).await?;
@@ -85,13 +87,19 @@ impl App {
         match self.log.admission {
             Admission::Open => Ok(()),
             Admission::Records => Err(error::not_there(
-                "This log takes signed statements of enrolled agencies only; raw entries cannot be added.",
+                "This log takes signed statements of enrolled agencies only, at /records; raw entries cannot be added.",
             )),
         }
     }
 
-    async fn body(&self, request: Request<Incoming>, bytes_max: usize) -> Result<Held, Problem> {
-        check_kind(request.headers())?;
+    /// Reads a whole body of one of these types.
+    pub(super) async fn body(
+        &self,
+        request: Request<Incoming>,
+        bytes_max: usize,
+        kinds: &[&str],
+    ) -> Result<Held, Problem> {
+        check_kind(request.headers(), kinds)?;
         let length = request.body().size_hint().exact();
         if length.is_none() && request.version() <= Version::HTTP_11 {
             let detail = "The request has no Content-Length. Send one: the log does not take chunked bodies.";
@@ -104,7 +112,11 @@ impl App {
         }
         let limits = BodyLimits { bytes_max, idle: BODY_IDLE, total: BODY_TOTAL };
         let read = read_body_within(request.into_body(), limits, &self.bodies).await;
-        read.map_err(|error| error::body(error, |base| jittered_seconds(&*self.random, base)))
+        read.map_err(|error| self.body_failed(error))
+    }
+
+    pub(super) fn body_failed(&self, error: BodyError) -> Problem {
+        error::body(error, |base| self.retry_seconds(base))
     }
 
     fn split(&self, body: &Bytes) -> Result<Vec<Bytes>, Problem> {
@@ -133,42 +145,50 @@ impl App {
     }
 
     async fn wait(&self, admitted: Admitted) -> Result<Vec<Placed>, Problem> {
-        let outcome = match admitted {
-            Admitted::Known(placed) => Ok(placed),
-            Admitted::Waiting(answer) => match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
-            },
-        };
-        let placed = outcome.map_err(|error| self.add_failed(&AddError::Submit(error)))?;
+        let placed = placed(self.wait_for_all(admitted).await?);
         let duplicates = placed.iter().filter(|placed| placed.duplicate).count();
         self.added.with_label_values(&["duplicate"]).inc_by(duplicates as u64);
         self.added.with_label_values(&["new"]).inc_by((placed.len() - duplicates) as u64);
         Ok(placed)
     }
 
-    fn add_failed(&self, failure: &AddError) -> Problem {
+    /// Waits until what was admitted is decided and public.
+    pub(super) async fn wait_for_all(&self, admitted: Admitted) -> Result<Vec<Decision>, Problem> {
+        let outcome = match admitted {
+            Admitted::Known(placed) => Ok(placed.into_iter().map(Ok).collect()),
+            Admitted::Waiting(answer) => match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
+            },
+        };
+        outcome.map_err(|error| self.add_failed(&AddError::Submit(error)))
+    }
+
+    pub(super) fn add_failed(&self, failure: &AddError) -> Problem {
         let label = match failure {
             AddError::Submit(failure) => failure.code(),
             AddError::Lookup(failure) => failure.code(),
         };
         self.added.with_label_values(&[label]).inc();
-        error::add(failure, |base| jittered_seconds(&*self.random, base))
+        error::add(failure, |base| self.retry_seconds(base))
     }
 }
 
-/// The body is the entry, byte for byte: one type, and no content coding.
-fn check_kind(headers: &HeaderMap) -> Result<(), Problem> {
+/// The body is what it is, byte for byte: of one of these types, and without content coding.
+pub(super) fn check_kind(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Problem> {
     let unsupported = |detail: String| {
         let (status, title) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type");
         Problem::new(status, "unsupported-media-type", title, detail)
     };
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    for kind in headers.get_all(header::CONTENT_TYPE).iter().map(text) {
-        if !kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(BYTES) {
+    for said in headers.get_all(header::CONTENT_TYPE).iter().map(text) {
+        let kind = said.split(';').next().unwrap_or("").trim();
+        if !kinds.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
             return Err(unsupported(format!(
-                "The body must be application/octet-stream, and the request says {kind:?}. With curl: \
-                 -H 'Content-Type: application/octet-stream' --data-binary @FILE."
+                "The body must be {}, and the request says {said:?}. With curl: \
+                 -H 'Content-Type: {}' --data-binary @FILE.",
+                kinds.join(" or "),
+                kinds[0]
             )));
         }
     }

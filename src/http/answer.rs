@@ -1,12 +1,64 @@
 //! Answers: bodies with their types, caching, and which form a client prefers.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
-/// A complete response.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// A response.
+pub(super) type Answer = Response<AnswerBody>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// What comes through the channel, until it closes; an error breaks the connection off.
+    Stream(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+impl<B: Into<Bytes>> From<B> for AnswerBody {
+    fn from(bytes: B) -> Self {
+        Self::Whole(Full::new(bytes.into()))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Stream(pieces) => {
+                pieces.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// How long an answer stays true.
 #[derive(Clone, Copy)]
@@ -35,11 +87,22 @@ pub(super) const JSON: &str = "application/json";
 
 /// An answer that anyone may read, scripts on other sites included: everything in a log is public.
 pub(super) fn answer(kind: &'static str, caching: Caching, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(AnswerBody::from(body));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, caching.header());
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    answer
+}
+
+/// A stream of pieces as they come.
+pub(super) fn stream(
+    kind: &'static str,
+    caching: Caching,
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+) -> Answer {
+    let mut answer = answer(kind, caching, Bytes::new());
+    *answer.body_mut() = AnswerBody::Stream(pieces);
     answer
 }
 
@@ -51,15 +114,17 @@ pub(super) fn json(caching: Caching, value: &impl Serialize) -> Answer {
 
 /// The answer to HEAD: the headers of GET, its length included, and no body.
 pub(super) fn without_body(answer: Answer) -> Answer {
-    let length = length(&answer);
+    let length = answer.body().size_hint().exact();
     let (mut parts, _) = answer.into_parts();
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    Response::from_parts(parts, Full::default())
+    if let Some(length) = length {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, AnswerBody::from(Bytes::new()))
 }
 
-/// The length of a body.
+/// The length of a body; 0 for a stream, which has little in memory at a time.
 pub(super) fn length(answer: &Answer) -> usize {
-    let length = http_body::Body::size_hint(answer.body()).exact();
+    let length = answer.body().size_hint().exact();
     length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
 }
 
@@ -72,8 +137,14 @@ pub(super) async fn holding(answer: Answer, what: impl Send + 'static) -> Answer
         }
     }
     let (parts, body) = answer.into_parts();
-    let bytes = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
-    Response::from_parts(parts, Full::new(Bytes::from_owner(Holding(bytes, what))))
+    let body = match body {
+        AnswerBody::Whole(body) => {
+            let bytes = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+            AnswerBody::from(Bytes::from_owner(Holding(bytes, what)))
+        }
+        stream => stream,
+    };
+    Response::from_parts(parts, body)
 }
 
 fn accepts(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {

@@ -25,6 +25,7 @@ pub(super) fn no_such_path() -> Problem {
 pub(super) fn wrong_method(route: &Route) -> Problem {
     let (methods, detail) = match route {
         Route::Add | Route::AddBatch => ("POST", "Use POST, with the entry as the body."),
+        Route::Records(route) => (route.methods(), "This path takes other methods; Allow names them."),
         _ => ("GET, HEAD", "Use GET: this path is only read."),
     };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
@@ -100,6 +101,13 @@ pub(super) fn add(error: &AddError, seconds: impl Fn(u32) -> u32) -> Problem {
     }
 }
 
+pub(super) fn lookup_failed(seconds: u32) -> Problem {
+    let detail =
+        "The log cannot tell at the moment whether it holds this; nothing was stored, send it again later.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "lookup-failed", "Lookup failed", detail)
+        .retry_after(seconds)
+}
+
 pub(super) fn body(error: BodyError, seconds: impl Fn(u32) -> u32) -> Problem {
     let (status, kind, title) = match error {
         BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
@@ -111,7 +119,7 @@ pub(super) fn body(error: BodyError, seconds: impl Fn(u32) -> u32) -> Problem {
 }
 
 /// Our errors are phrases; a detail is a sentence.
-fn sentence(phrase: &str) -> String {
+pub(super) fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())

@@ -11,31 +11,36 @@ mod answer;
 mod ct;
 mod error;
 pub mod health;
+mod limiter;
 mod page;
 mod proof;
+pub mod records;
 pub mod route;
 mod tiles;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::clock::Random;
+use daemon::clock::{Clock, Random};
 use daemon::listen::body::Budget;
 use daemon::metrics::Metrics;
 use daemon::problem::Problem;
 use http::{HeaderValue, Method, Request, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use prometheus::{Histogram, IntCounterVec};
+use record::ids::AgencyId;
 use tokio::sync::Semaphore;
 
 use crate::log::Log;
 use crate::prove::Prover;
 use crate::reader::Reader;
+pub use answer::AnswerBody;
 use answer::{Answer, holding, length, without_body};
+use limiter::Limiter;
 use route::Route;
 
 /// Requests that read the disk at the same time.
@@ -69,6 +74,8 @@ pub struct App {
     responses: IntCounterVec,
     added: IntCounterVec,
     add_seconds: Histogram,
+    networks: Limiter<IpAddr>,
+    agencies: Limiter<AgencyId>,
 }
 
 impl std::fmt::Debug for App {
@@ -84,7 +91,8 @@ pub struct HttpService(Arc<App>);
 impl HttpService {
     /// Serves this log.
     #[must_use]
-    pub fn new(log: Arc<Log>, random: Arc<dyn Random>, metrics: &Metrics) -> Self {
+    pub fn new(log: Arc<Log>, clock: &Arc<dyn Clock>, random: Arc<dyn Random>, metrics: &Metrics) -> Self {
+        let limits = &log.config.limits;
         let reader = Arc::new(Reader::new(Arc::clone(&log.tiles), log.config.storage.tile_cache.0));
         Self(Arc::new(App {
             prover: Prover::new(Arc::clone(&reader)),
@@ -102,13 +110,15 @@ impl HttpService {
                 "daybook_add_seconds",
                 "From the last byte of a submission to its answer, in seconds.",
             ),
+            networks: Limiter::new(limits.network_statements_per_second_max, Arc::clone(clock)),
+            agencies: Limiter::new(limits.agency_statements_per_second_max, Arc::clone(clock)),
             log,
         }))
     }
 }
 
 impl hyper::service::Service<Request<Incoming>> for HttpService {
-    type Response = http::Response<Full<bytes::Bytes>>;
+    type Response = http::Response<AnswerBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -127,8 +137,8 @@ impl App {
         let outcome = if head { outcome.map(without_body) } else { self.counted(outcome).await };
         let mut answer = match outcome {
             Ok(answer) => answer,
-            Err(problem) if head => without_body(problem.into_response()),
-            Err(problem) => problem.into_response(),
+            Err(problem) if head => without_body(problem.into_response().map(AnswerBody::Whole)),
+            Err(problem) => problem.into_response().map(AnswerBody::Whole),
         };
         if queried {
             answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -158,6 +168,9 @@ impl App {
         self.requests.with_label_values(&[route.label()]).inc();
         let allowed = match (&route, request.method()) {
             (Route::Add | Route::AddBatch, method) => *method == Method::POST,
+            (Route::Records(route), method) => {
+                route.methods().split(", ").any(|allowed| allowed == method.as_str())
+            }
             (_, method) => matches!(*method, Method::GET | Method::HEAD),
         };
         if !allowed {
@@ -188,6 +201,7 @@ impl App {
                 let query = request.uri().query().unwrap_or("").to_owned();
                 self.on_disk(move |app| app.ct(call, &query)).await
             }
+            Route::Records(route) => self.records_route(route, request).await,
             Route::LogJson => Ok(self.page.json(&self.log.published())),
             Route::Start => Ok(self.page.html(&self.log.published())),
         }
@@ -196,15 +210,24 @@ impl App {
     /// Runs what reads the disk on a blocking thread, when its turn has come.
     async fn on_disk(self: Arc<Self>, work: impl FnOnce(&Self) -> Outcome + Send + 'static) -> Outcome {
         let Ok(_place) = self.queue.try_acquire() else { return Err(self.busy()) };
+        self.run_blocking(work).await?
+    }
+
+    /// Runs work on a blocking thread when its turn has come, however long that takes. For what has to be answered.
+    async fn run_blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let Ok(_turn) = self.turns.acquire().await else { return Err(self.busy()) };
-        let app = Arc::clone(&self);
-        match tokio::task::spawn_blocking(move || work(&app)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(error::internal()),
-        }
+        let app = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|_| error::internal())
+    }
+
+    fn retry_seconds(&self, base: u32) -> u32 {
+        daemon::problem::jittered_seconds(&*self.random, base)
     }
 
     fn busy(&self) -> Problem {
-        error::busy(daemon::problem::jittered_seconds(&*self.random, 1))
+        error::busy(self.retry_seconds(1))
     }
 }

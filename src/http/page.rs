@@ -20,6 +20,7 @@ const STYLE: &str = include_str!("page.css");
 pub(super) struct Page {
     origin: String,
     admission: Admission,
+    genesis: Option<String>,
     keys: Vec<String>,
     policy: String,
     public_url: Option<String>,
@@ -39,6 +40,9 @@ struct LimitsJson {
 struct Description<'a> {
     origin: &'a str,
     admission: Admission,
+    /// The leaf hash of entry 0, in logs of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    genesis: Option<&'a str>,
     keys: &'a [String],
     policy: &'a str,
     public_url: Option<&'a str>,
@@ -64,6 +68,7 @@ impl Page {
         Self {
             origin: log.signer.origin().to_string(),
             admission: log.admission,
+            genesis: log.genesis.clone(),
             keys: keys.iter().map(ToString::to_string).collect(),
             policy: String::from_utf8_lossy(&policy).into_owned(),
             public_url,
@@ -82,6 +87,7 @@ impl Page {
         let description = Description {
             origin: &self.origin,
             admission: self.admission,
+            genesis: self.genesis.as_deref(),
             keys: &self.keys,
             policy: &self.policy,
             public_url: self.public_url.as_deref(),
@@ -106,7 +112,7 @@ impl Page {
         };
         let adding = match self.admission {
             Admission::Open => ADDING,
-            Admission::Records => "",
+            Admission::Records => SUBMITTING,
         };
         let page = TEMPLATE
             .replace("{style}", STYLE)
@@ -164,6 +170,10 @@ fn escape(text: &str) -> String {
 
 const ADDING: &str = "<tr><td><code>POST /add</code></td><td>add one entry: the body is the entry, the answer its \
     index</td></tr>\n<tr><td><code>POST /add-batch</code></td><td>add many: each entry after its length in two \
+    bytes</td></tr>";
+
+const SUBMITTING: &str = "<tr><td><code>POST /records</code></td><td>add one signed statement; the answer is its \
+    receipt</td></tr>\n<tr><td><code>POST /records/batch</code></td><td>add a stream of them, each after its length in two \
     bytes</td></tr>";
 
 const TEMPLATE: &str = include_str!("page.html");

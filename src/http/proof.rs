@@ -76,7 +76,7 @@ fn lines(hashes: &[Hash]) -> String {
     hashes.iter().map(|hash| format!("{}\n", hash.to_base64())).collect()
 }
 
-fn receipt(index: LeafIndex, proof: Vec<Hash>, checkpoint: Note) -> String {
+pub(super) fn receipt(index: LeafIndex, proof: Vec<Hash>, checkpoint: Note) -> String {
     let bytes = TlogProof { extra: None, index, proof, checkpoint }.to_bytes();
     String::from_utf8(bytes).expect("a receipt without extra data is text")
 }

@@ -6,6 +6,8 @@ use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 use tlog::tile::TilePath;
 
+use super::records::route::RecordsRoute;
+
 /// A call of RFC 6962, section 4, without those that certificates need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CtCall {
@@ -22,7 +24,7 @@ pub enum CtCall {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/`
     Start,
@@ -56,6 +58,8 @@ pub enum Route {
     EntryByHash(Hash),
     /// `/ct/v1/...`
     Ct(CtCall),
+    /// Of the records' interface.
+    Records(RecordsRoute),
 }
 
 impl Route {
@@ -85,7 +89,7 @@ impl Route {
                 "get-entry-and-proof" => CtCall::GetEntryAndProof,
                 _ => return None,
             }),
-            _ => return None,
+            parts => Self::Records(RecordsRoute::parse(parts)?),
         })
     }
 
@@ -105,6 +109,7 @@ impl Route {
             Self::Entry(_) => "entry",
             Self::EntryByHash(_) => "entry_by_hash",
             Self::Ct(_) => "ct",
+            Self::Records(route) => route.label(),
         }
     }
 }
@@ -171,6 +176,8 @@ mod tests {
             &format!("/entry/by-hash/{leaf}"),
             "/ct/v1/get-sth",
             "/ct/v1/get-entries",
+            "/records",
+            "/records/batch",
         ];
         for path in yes {
             assert!(Route::parse(path).is_some(), "{path}");

@@ -21,10 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tlog::crypto::sha256_independent;
-use tlog::hash::Hash;
 use tlog::ids::{TreeHead, UnixMillis};
 
-use crate::applied::Mark;
+use crate::applied::Mark as Applied;
 use crate::audit::{AuditError, Auditor, Sealed};
 use crate::heads::Heads;
 use crate::integrate::Edge;
@@ -33,9 +32,10 @@ use crate::lookup::LookupError;
 use crate::pool::{PauseBy, Pending, Placed, Pool, Submission, SubmitError, Work};
 use crate::probe::{Point, Probe};
 use crate::publish::{Committed, Unpublished, Waiter};
+use crate::records::judge::RecordJudge;
 use crate::signer::{LogSigner, SignError};
 use crate::space::Space;
-use crate::store::index::{IndexError, IndexFollower};
+use crate::store::index::{IndexError, IndexFollower, Mark};
 use crate::store::journal::{Commit, Journal, JournalError};
 
 /// How long the sequencer waits for the publisher before it refuses what the pool holds.
@@ -150,6 +150,11 @@ impl Sequencer {
         self.parts.edge.head()
     }
 
+    /// The registry, in a log of records.
+    pub fn records(&mut self) -> Option<&mut RecordJudge> {
+        self.parts.judge.records()
+    }
+
     /// The number of the journal record committed last.
     #[must_use]
     pub fn committed_seq(&self) -> u64 {
@@ -216,18 +221,18 @@ impl Sequencer {
     fn judge(&mut self, submissions: Vec<Submission>) -> Result<Batch, SequencerError> {
         let mut batch = Batch::default();
         for Submission { entries, reply } in submissions {
-            let mut placed = Vec::with_capacity(entries.len());
+            let mut decisions = Vec::with_capacity(entries.len());
             for pending in entries {
-                let (index, duplicate) = match self.parts.judge.judge(&pending, &batch.new)? {
-                    Verdict::New(index) => (index, false),
-                    Verdict::Duplicate(index) => (index, true),
-                };
-                if !duplicate {
-                    batch.new.push(pending);
-                }
-                placed.push(Placed { index, duplicate });
+                decisions.push(match self.parts.judge.judge(&pending, &batch.new)? {
+                    Verdict::New(index) => {
+                        batch.new.push(pending);
+                        Ok(Placed { index, duplicate: false })
+                    }
+                    Verdict::Duplicate(index) => Ok(Placed { index, duplicate: true }),
+                    Verdict::Refused(refused) => Err(refused),
+                });
             }
-            batch.waiters.push(Waiter { placed, reply });
+            batch.waiters.push(Waiter { decisions, reply });
         }
         Ok(batch)
     }
@@ -241,8 +246,9 @@ impl Sequencer {
             tlog::bundle::push_entry(&mut payload, &pending.entry).expect("admission bounds entries");
         }
         parts.probe.bytes(Point::Payload, &mut payload);
-        let leaves: Vec<(Hash, u64)> =
-            (first.get()..).zip(&batch.new).map(|(index, pending)| (pending.leaf, index)).collect();
+        let mut marks: Vec<Mark> =
+            (first.get()..).zip(&batch.new).map(|(index, pending)| Mark::leaf(pending.leaf, index)).collect();
+        marks.extend(parts.judge.take_marks());
         let entries = batch.new.iter().map(|pending| (pending.leaf, pending.entry.as_ref()));
         let mut objects = parts.edge.integrate(entries);
         parts.probe.objects(Point::Object, &mut objects);
@@ -256,7 +262,6 @@ impl Sequencer {
         let count = u32::try_from(batch.new.len()).expect("a batch is bounded");
         let seq = parts.journal.append(&Commit { head, time, first, entries: payload, count })?;
         confirm(&parts.journal.read_last()?, &sealed)?;
-        parts.judge.committed(head.size);
         parts.clock.committed(time);
 
         parts.probe.head(Point::CommittedHead, &mut head);
@@ -264,9 +269,10 @@ impl Sequencer {
         if checkpoint.head() != sealed.head {
             return Err(SequencerError::Altered("the head between commit and signature"));
         }
-        let fresh = parts.applier.apply(&objects, Mark { head: sealed.head, seq })?;
+        let fresh = parts.applier.apply(&objects, Applied { head: sealed.head, seq })?;
         sealed.objects.retain(|(path, _)| fresh.contains(path));
-        parts.index.push(&leaves, sealed.head)?;
+        parts.index.push(&marks, sealed.head)?;
+        parts.judge.committed(sealed.head.size);
         // Last, so that whoever searches up to this size finds the index and the bundles there.
         parts.heads.commit(sealed.head.size, time);
         let committed = Committed { checkpoint, time, seq, objects: sealed.objects, waiters: batch.waiters };

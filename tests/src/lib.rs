@@ -8,6 +8,7 @@ pub mod binaries;
 pub mod check;
 pub mod cosigners;
 pub mod liar;
+pub mod records;
 pub mod server;
 pub mod testlog;
 pub mod volume;
@@ -25,14 +26,21 @@ use daemon::config::ByteSize;
 use daybook::config::{Admission, Config};
 use daybook::cosign::Courier;
 use daybook::init::{NewLog, init};
-use daybook::log::{AddError, Admitted, Engine, EngineError, Log, OpenError, System, open};
-use daybook::pool::{Outcome, Placed};
+use daybook::log::{AddError, Admitted, Engine, EngineError, Log, OpenError, System, open, placed};
+use daybook::pool::{Decision, Outcome, Placed};
 use daybook::probe::Probe;
+use daybook::records::Refused;
+use daybook::records::admit::{Examined, examine};
+use daybook::records::genesis::Genesis;
 use daybook::store::disk::Disk;
 use daybook::store::disk::fault::FaultDisk;
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
+use crate::records::World;
+
+/// The name of every log in process.
+pub const ORIGIN: &str = "log.example/tests";
 /// When every test begins.
 pub const START: u64 = 1_790_000_000_000;
 
@@ -76,6 +84,38 @@ pub struct Running {
     clock: Arc<ManualClock>,
 }
 
+/// What became of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// An entry.
+    Placed(Placed),
+    /// Admission did not take it, for this reason.
+    NotTaken(&'static str),
+    /// The judge did not.
+    Refused(Refused),
+}
+
+impl Became {
+    /// The index of the entry that it became, or was already.
+    #[must_use]
+    pub fn index(&self) -> Option<u64> {
+        match self {
+            Self::Placed(placed) => Some(placed.index.get()),
+            _ => None,
+        }
+    }
+
+    /// Why it did not become one; empty if it did.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Placed(_) => "",
+            Self::NotTaken(code) => code,
+            Self::Refused(refused) => refused.code(),
+        }
+    }
+}
+
 impl Bench {
     /// A new log, open to all, without an anchor.
     #[must_use]
@@ -101,21 +141,37 @@ impl Bench {
     /// If it cannot be made.
     #[must_use]
     pub fn with(anchor: bool, threshold: usize, count: usize) -> Self {
+        Self::made(anchor, threshold, count, None)
+    }
+
+    /// A new log that takes statements, and begins with this world's genesis.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn of_records(world: &World) -> Self {
+        let genesis = Genesis::parse(&world.genesis(), &world.origin).expect("a genesis");
+        Self::made(false, 0, 0, Some(genesis))
+    }
+
+    fn made(anchor: bool, threshold: usize, count: usize, genesis: Option<Genesis>) -> Self {
         let root = TempDir::new().expect("a temporary directory");
         let clock = Arc::new(ManualClock::new(START));
         let anchor = anchor.then(|| root.path().join("other-volume/anchor"));
-        let origin = "log.example/tests".parse().expect("an origin");
+        let origin = ORIGIN.parse().expect("an origin");
+        let admission = if genesis.is_some() { Admission::Records } else { Admission::Open };
         // Small segments, so that tests cross from one to the next.
         let journal_segment = ByteSize(1 << 20);
         let witnesses = Witnesses::new(count);
         let policy = (count > 0).then(|| witnesses.policy(threshold, |at| format!("http://w{at}.invalid")));
         let new = NewLog {
             origin,
-            admission: Admission::Open,
+            admission,
             anchor: anchor.clone(),
             url: None,
             witnesses: policy,
             journal_segment,
+            genesis,
         };
         let made = init(&root.path().join("log"), &new, &*clock, &SystemRandom).expect("a new log");
         witnesses.accept(&made.keys);
@@ -137,6 +193,15 @@ impl Bench {
         self.root.path()
     }
 
+    /// The test's clock and disk.
+    #[must_use]
+    pub fn system(&self) -> System {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
+        let courier = Arc::clone(&self.witnesses) as Arc<dyn Courier>;
+        System { clock, random: Arc::new(SystemRandom), disk, courier, probe: Probe::none() }
+    }
+
     /// Starts the log.
     ///
     /// # Errors
@@ -154,12 +219,9 @@ impl Bench {
     /// If the index cannot be filled.
     pub fn start_with(&self, probe: Probe) -> Result<Running, OpenError> {
         self.clock.advance(Duration::from_millis(5));
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
         self.witnesses.hang_up();
-        let courier = Arc::clone(&self.witnesses) as Arc<dyn Courier>;
-        let system = System { clock, random: Arc::new(SystemRandom), disk, courier, probe };
-        let (log, engine) = open(&self.dir(), self.config.clone(), &system)?;
+        let system = System { probe, ..self.system() };
+        let (log, mut engine) = open(&self.dir(), self.config.clone(), &system)?;
         engine.fill_index(&log, |_| ()).expect("the index can be filled");
         Ok(Running { log, engine, clock: Arc::clone(&self.clock) })
     }
@@ -212,7 +274,47 @@ impl Running {
         }
     }
 
-    fn answer(&self, mut answer: Receiver<Outcome>, alive: bool) -> Result<Option<Vec<Placed>>, AddError> {
+    /// Submits statements together, as they are examined one by one, and steps until they are answered. `None` if the
+    /// engine failed.
+    ///
+    /// # Errors
+    /// What the pool answers.
+    ///
+    /// # Panics
+    /// If this is no log of records.
+    pub fn submit_statements(&mut self, statements: &[Vec<u8>]) -> Result<Option<Vec<Became>>, AddError> {
+        let records = self.log.records.as_ref().expect("a log of records");
+        let (mut became, mut pending) = (Vec::new(), Vec::new());
+        for statement in statements {
+            became.push(match examine(&self.log, records, Bytes::copy_from_slice(statement)) {
+                Ok(Examined::New(new)) => {
+                    pending.push(*new);
+                    None
+                }
+                Ok(Examined::Known(index)) => Some(Became::Placed(Placed { index, duplicate: true })),
+                Err(reason) => Some(Became::NotTaken(reason.code())),
+            });
+        }
+        let mut decisions = Vec::new();
+        if !pending.is_empty() {
+            let answer = self.log.pool.submit(pending)?;
+            let alive = self.step().is_ok();
+            let Some(decided) = self.decided(answer, alive)? else { return Ok(None) };
+            decisions = decided;
+        }
+        let mut decisions = decisions.into_iter().map(|decision| match decision {
+            Ok(placed) => Became::Placed(placed),
+            Err(refused) => Became::Refused(refused),
+        });
+        let decided = |became: Option<Became>| became.or_else(|| decisions.next()).expect("a decision each");
+        Ok(Some(became.into_iter().map(decided).collect()))
+    }
+
+    fn answer(&self, answer: Receiver<Outcome>, alive: bool) -> Result<Option<Vec<Placed>>, AddError> {
+        Ok(self.decided(answer, alive)?.map(placed))
+    }
+
+    fn decided(&self, mut answer: Receiver<Outcome>, alive: bool) -> Result<Option<Vec<Decision>>, AddError> {
         match answer.try_recv() {
             Ok(outcome) => Ok(Some(outcome?)),
             Err(_) => {

@@ -12,7 +12,10 @@ use tlog::note::Note;
 use tlog::policy::Policy;
 
 use crate::binaries::binary;
+use crate::records::World;
 
+/// The name of every log that is served.
+pub const ORIGIN: &str = "log.example/http";
 /// How long a test waits for an answer before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,15 +89,16 @@ impl Site {
     #[must_use]
     pub fn new(admission: &str) -> Self {
         let root = TempDir::new().expect("a temporary directory");
+        let genesis = root.path().join("genesis.txt");
         let site = Self { root, wrapper: Vec::new() };
-        let made = daybook(&[
-            "init",
-            "--origin",
-            "log.example/http",
-            "--admission",
-            admission,
-            &site.dir().to_string_lossy(),
-        ]);
+        let (dir, genesis_path) = (site.dir(), genesis.to_string_lossy().into_owned());
+        let dir = dir.to_string_lossy();
+        let mut args = vec!["init", "--origin", ORIGIN, "--admission", admission, &*dir];
+        if admission == "records" {
+            std::fs::write(&genesis, World::new(ORIGIN).genesis()).expect("written");
+            args.extend(["--genesis", genesis_path.as_str()]);
+        }
+        let made = daybook(&args);
         assert!(made.status.success(), "{made:?}");
         // Test machines are often full; the floor has a test of its own.
         site.configure("free_space_min = \"512MiB\"", "free_space_min = \"1MiB\"");

@@ -1,18 +1,21 @@
-//! The index: leaf hash to place in the tree. Losable; everything in it can be derived from the tiles.
+//! The index: hashes to places in the tree. Losable; everything in it can be derived from the tree.
 //!
-//! Leaves come in the order of the log, so the index is a row of stretches: the newest in memory, the others in
-//! immutable files (`run.rs`) sorted by the full 32 bytes of the hash. Runs of one size are merged into a larger one, so
-//! that there are few, and each leaf is written a few times in all. Nearly every search is for a leaf that is not
-//! there: filters in memory answer it without a read.
+//! Every leaf has a mark, and a statement a few more (`mark.rs`): by its text, and by its position in the lists that
+//! pages and histories are made of. Marks come in the order of the log, so the index is a row of stretches: the newest in
+//! memory, the others in immutable files (`run.rs`) sorted by the full 32 bytes of the hash. Runs of one size are merged
+//! into a larger one, so that there are few, and each mark is written a few times in all. Nearly every search is for one
+//! that is not there: filters in memory answer it without a read.
 //!
 //! What it says is never believed: [`crate::lookup`] compares every hit with the stored entry, and a miss counts
 //! only because the memory of `follower.rs` holds what is not yet in a run.
 
 mod filter;
 mod follower;
+mod mark;
 mod run;
 
 pub use follower::IndexFollower;
+pub use mark::{ListId, Mark};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,8 +29,8 @@ use tlog::ids::TreeHead;
 
 use run::{Record, Records, Run};
 
-/// Leaves of the smallest full run.
-const RUN_LEAVES: u64 = 65_536;
+/// Marks of the smallest full run.
+const RUN_MARKS: u64 = 65_536;
 /// Runs of one size that are merged into one of the next.
 const FAN_IN: usize = 8;
 
@@ -80,11 +83,11 @@ impl Index {
         Ok(Self { dir: dir.to_owned(), runs: RwLock::new(runs.into()) })
     }
 
-    /// The place that the index proposes for a leaf.
+    /// The place that the index proposes for a hash, with its kind.
     ///
     /// # Errors
     /// If a page is damaged or cannot be read.
-    pub fn get(&self, leaf: &Hash) -> Result<Option<u64>, IndexError> {
+    pub(crate) fn get(&self, leaf: &Hash) -> Result<Option<u64>, IndexError> {
         for run in self.runs().iter().rev() {
             if let Some(place) = run.get(leaf)? {
                 return Ok(Some(place));
@@ -105,11 +108,12 @@ impl Index {
         self.runs().last().map_or(TreeHead::EMPTY, |run| run.end)
     }
 
-    /// Writes the leaves that follow, up to `end`. Durable when it returns.
-    fn append(&self, mut leaves: Vec<Record>, end: TreeHead) -> Result<(), IndexError> {
+    /// Writes the marks that follow, up to `end`. Durable when it returns.
+    fn append(&self, mut marks: Vec<Record>, end: TreeHead) -> Result<(), IndexError> {
         let first = self.written().size.get();
-        leaves.sort_unstable();
-        let run = Run::write(&self.dir, first, end, leaves.into_iter().map(Ok))?;
+        marks.sort_unstable();
+        let count = marks.len() as u64;
+        let run = Run::write(&self.dir, first, end, count, marks.into_iter().map(Ok))?;
         let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
         *runs = runs.iter().cloned().chain([Arc::new(run)]).collect();
         Ok(())
@@ -127,7 +131,8 @@ impl Index {
             true => Some(Err(stopped())),
             false => all.next(),
         });
-        let result = Run::write(&self.dir, first, end, records);
+        let count = merged.iter().map(|run| run.len()).sum();
+        let result = Run::write(&self.dir, first, end, count, records);
         let run = match result {
             Ok(run) => Arc::new(run),
             Err(_) if stop.load(Ordering::Relaxed) => return Ok(false),
@@ -167,14 +172,14 @@ fn chain(mut found: Vec<Run>) -> (Vec<Arc<Run>>, Vec<Run>) {
 }
 
 /// 0 up to the smallest full run, one more for each merge after that.
-fn tier(leaves: u64) -> u32 {
-    (leaves / RUN_LEAVES).max(1).ilog(FAN_IN as u64)
+fn tier(marks: u64) -> u32 {
+    (marks / RUN_MARKS).max(1).ilog(FAN_IN as u64)
 }
 
 /// The first runs that are to be merged: enough neighbours of one tier.
 fn due(runs: &[Arc<Run>]) -> Option<Range<usize>> {
     let mut start = 0;
-    for group in runs.chunk_by(|one, next| tier(one.leaves()) == tier(next.leaves())) {
+    for group in runs.chunk_by(|one, next| tier(one.len()) == tier(next.len())) {
         if group.len() >= FAN_IN {
             return Some(start..start + FAN_IN);
         }
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn tiers_grow_by_merging() {
-        assert_eq!([1, RUN_LEAVES, 8 * RUN_LEAVES - 1].map(tier), [0, 0, 0]);
-        assert_eq!([8 * RUN_LEAVES, 63 * RUN_LEAVES, 64 * RUN_LEAVES].map(tier), [1, 1, 2]);
+        assert_eq!([1, RUN_MARKS, 8 * RUN_MARKS - 1].map(tier), [0, 0, 0]);
+        assert_eq!([8 * RUN_MARKS, 63 * RUN_MARKS, 64 * RUN_MARKS].map(tier), [1, 1, 2]);
     }
 }

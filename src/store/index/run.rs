@@ -1,12 +1,12 @@
-//! A run: the leaves of a stretch of the log, sorted by hash, in one immutable file.
+//! A run: the marks of a stretch of the log, sorted by hash, in one immutable file.
 //!
 //! ```text
 //! page 0: header
-//!   0  8  "DBINDX01": magic and format version        56  8  pages of records
+//!   0  8  "DBINDX02": magic and format version        56  8  records
 //!   8  8  first leaf, u64 big-endian                  64  8  blocks of the filter
 //!  16  8  tree size after the last leaf               72 32  SHA-256 of fences and filter
 //!  24 32  root of the tree of that size              104 32  SHA-256 over the above
-//! pages of 4096 bytes: 102 records of 40 bytes (leaf hash, place as u64), zeroes where the last page is not full,
+//! pages of 4096 bytes: 102 records of 40 bytes (hash, place as u64), zeroes where the last page is not full,
 //!   then 16 bytes of SHA-256 over the page's number and its records
 //! fences: the first 8 bytes of the first hash of each page
 //! filter
@@ -27,7 +27,7 @@ use tlog::ids::{TreeHead, TreeSize};
 use super::IndexError;
 use super::filter::{BLOCK_BYTES, Filter};
 
-const MAGIC: &[u8; 8] = b"DBINDX01";
+const MAGIC: &[u8; 8] = b"DBINDX02";
 const PAGE_BYTES: usize = 4096;
 const RECORD_BYTES: usize = HASH_BYTES + 8;
 const RECORDS_PER_PAGE: usize = 102;
@@ -39,7 +39,7 @@ const READ_PAGES: usize = 16;
 /// A long file is synced piece by piece, so that a sync of the journal never waits for much of it.
 const SYNC_BYTES: u64 = 8 << 20;
 
-/// A leaf hash and its place.
+/// A hash and its place.
 pub(super) type Record = (Hash, u64);
 
 /// Leaves from `first` up to the tree size of `end`.
@@ -49,6 +49,7 @@ pub(super) struct Run {
     file: File,
     pub(super) first: u64,
     pub(super) end: TreeHead,
+    records: u64,
     fences: Vec<u64>,
     filter: Filter,
 }
@@ -81,22 +82,23 @@ fn record(bytes: &[u8; RECORD_BYTES]) -> Record {
 }
 
 impl Run {
-    /// How many leaves it has.
-    pub(super) fn leaves(&self) -> u64 {
-        self.end.size.get() - self.first
+    /// How many records it has.
+    pub(super) fn len(&self) -> u64 {
+        self.records
     }
 
-    /// Writes a run of `end.size - first` records, which come sorted by hash, into `dir`.
+    /// Writes a run of `count` records, which come sorted by hash, into `dir`.
     pub(super) fn write(
         dir: &Path,
         first: u64,
         end: TreeHead,
+        count: u64,
         records: impl Iterator<Item = Result<Record, IndexError>>,
     ) -> Result<Self, IndexError> {
         let path = dir.join(name(first, end.size.get()));
         let aside = path.with_extension("new");
         let io = failed(&aside);
-        let mut writer = Writer::create(&aside, end.size.get() - first).map_err(&io)?;
+        let mut writer = Writer::create(&aside, count).map_err(&io)?;
         for record in records {
             writer.push(&record?).map_err(&io)?;
         }
@@ -113,7 +115,7 @@ impl Run {
         let mut header = [0; HEADER_BODY_BYTES + HASH_BYTES];
         file.read_exact_at(&mut header, 0).map_err(failed(&path))?;
         let header = Header::decode(&header).ok_or_else(|| damaged(&path, "the header is damaged"))?;
-        let start = header.pages.saturating_add(1).saturating_mul(PAGE_BYTES as u64);
+        let start = header.pages().saturating_add(1).saturating_mul(PAGE_BYTES as u64);
         if header.expected_bytes() != Some(length) {
             return Err(damaged(&path, "the length is wrong"));
         }
@@ -123,10 +125,11 @@ impl Run {
             return Err(damaged(&path, "the filter is damaged"));
         }
         let (fences, filter) =
-            tail.split_at(usize::try_from(header.pages * 8).expect("shorter than the tail"));
+            tail.split_at(usize::try_from(header.pages() * 8).expect("shorter than the tail"));
         let fences = fences.as_chunks::<8>().0.iter().map(|fence| u64::from_be_bytes(*fence)).collect();
         let filter = Filter::from_bytes(filter).ok_or_else(|| damaged(&path, "the filter is damaged"))?;
-        Ok(Self { path, file, first: header.first, end: header.end, fences, filter })
+        let Header { first, end, records, .. } = header;
+        Ok(Self { path, file, first, end, records, fences, filter })
     }
 
     /// The place that the run has for a leaf.
@@ -156,7 +159,7 @@ impl Run {
 
     fn records_on(&self, page: usize) -> usize {
         let before = (page * RECORDS_PER_PAGE) as u64;
-        usize::try_from(self.leaves().saturating_sub(before)).unwrap_or(usize::MAX).min(RECORDS_PER_PAGE)
+        usize::try_from(self.records.saturating_sub(before)).unwrap_or(usize::MAX).min(RECORDS_PER_PAGE)
     }
 
     fn read_pages(&self, first: usize, bytes: &mut [u8]) -> Result<(), IndexError> {
@@ -181,18 +184,22 @@ impl Run {
 struct Header {
     first: u64,
     end: TreeHead,
-    pages: u64,
+    records: u64,
     blocks: u64,
     tail_digest: [u8; HASH_BYTES],
 }
 
 impl Header {
+    fn pages(&self) -> u64 {
+        self.records.div_ceil(RECORDS_PER_PAGE as u64)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.first.to_be_bytes());
         bytes.extend(self.end.size.get().to_be_bytes());
         bytes.extend(self.end.root.as_bytes());
-        bytes.extend(self.pages.to_be_bytes());
+        bytes.extend(self.records.to_be_bytes());
         bytes.extend(self.blocks.to_be_bytes());
         bytes.extend(self.tail_digest);
         let digest = Sha256::digest(&bytes);
@@ -209,16 +216,17 @@ impl Header {
         let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().expect("eight bytes"));
         let size = TreeSize::new(number(16)).ok()?;
         let root = Hash::from_bytes(body[24..56].try_into().expect("32 bytes"));
-        let (first, pages) = (number(8), number(56));
+        let (first, records) = (number(8), number(56));
         let leaves = size.get().checked_sub(first).filter(|leaves| *leaves > 0)?;
         let tail_digest = body[72..].try_into().expect("32 bytes");
-        let header = Self { first, end: TreeHead { size, root }, pages, blocks: number(64), tail_digest };
-        (pages == leaves.div_ceil(RECORDS_PER_PAGE as u64)).then_some(header)
+        let header = Self { first, end: TreeHead { size, root }, records, blocks: number(64), tail_digest };
+        // Each leaf has a record, and some have more.
+        (records >= leaves).then_some(header)
     }
 
     fn expected_bytes(&self) -> Option<u64> {
-        let pages = self.pages.checked_add(1)?.checked_mul(PAGE_BYTES as u64)?;
-        pages.checked_add(self.pages * 8)?.checked_add(self.blocks.checked_mul(BLOCK_BYTES as u64)?)
+        let pages = self.pages().checked_add(1)?.checked_mul(PAGE_BYTES as u64)?;
+        pages.checked_add(self.pages() * 8)?.checked_add(self.blocks.checked_mul(BLOCK_BYTES as u64)?)
     }
 }
 
@@ -229,17 +237,17 @@ struct Writer {
     fences: Vec<u64>,
     filter: Filter,
     pages: u64,
-    leaves: u64,
+    records: u64,
     expected: u64,
 }
 
 impl Writer {
-    fn create(path: &Path, leaves: u64) -> io::Result<Self> {
+    fn create(path: &Path, records: u64) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(READ_PAGES * PAGE_BYTES, File::create(path)?);
         file.write_all(&[0; PAGE_BYTES])?;
-        let filter = Filter::new(leaves);
+        let filter = Filter::new(records);
         let body = Vec::with_capacity(PAGE_BODY_BYTES);
-        Ok(Self { file, body, fences: Vec::new(), filter, pages: 0, leaves: 0, expected: leaves })
+        Ok(Self { file, body, fences: Vec::new(), filter, pages: 0, records: 0, expected: records })
     }
 
     fn push(&mut self, (leaf, place): &Record) -> io::Result<()> {
@@ -249,7 +257,7 @@ impl Writer {
         self.filter.insert(leaf);
         self.body.extend_from_slice(leaf.as_bytes());
         self.body.extend_from_slice(&place.to_be_bytes());
-        self.leaves += 1;
+        self.records += 1;
         if self.body.len() == PAGE_BODY_BYTES { self.end_page() } else { Ok(()) }
     }
 
@@ -267,7 +275,7 @@ impl Writer {
     }
 
     fn finish(mut self, first: u64, end: &TreeHead) -> io::Result<()> {
-        assert_eq!(self.leaves, self.expected, "a run has one record for each of its leaves");
+        assert_eq!(self.records, self.expected, "a run has as many records as were announced");
         if !self.body.is_empty() {
             self.end_page()?;
         }
@@ -280,7 +288,7 @@ impl Writer {
         let header = Header {
             first,
             end: *end,
-            pages: self.pages,
+            records: self.records,
             blocks: self.filter.blocks() as u64,
             tail_digest: tail.finalize().into(),
         };
@@ -351,7 +359,7 @@ mod tests {
     fn write(dir: &Path, records: &[Record]) -> Run {
         let size = TreeSize::new(100 + records.len() as u64).unwrap();
         let end = TreeHead { size, root: leaf_hash(b"root") };
-        Run::write(dir, 100, end, records.iter().map(|record| Ok(*record))).unwrap()
+        Run::write(dir, 100, end, records.len() as u64, records.iter().map(|record| Ok(*record))).unwrap()
     }
 
     #[test]
@@ -360,7 +368,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let records = sorted(count);
             let run = write(dir.path(), &records);
-            assert_eq!(run.leaves(), count);
+            assert_eq!(run.len(), count);
             for (leaf, place) in &records {
                 assert_eq!(run.get(leaf).unwrap(), Some(*place), "{count}");
             }

@@ -1,0 +1,55 @@
+//! Records over HTTP: statements in, and what they add up to out.
+//!
+//! | Room | Does |
+//! |---|---|
+//! | `route` | what a path means |
+//! | `post` | one statement, or a stream of them |
+//! | `problem` | from a refusal to a problem document |
+//!
+//! In a log that takes any bytes nothing is at these paths.
+
+mod batch;
+mod post;
+mod problem;
+pub mod route;
+
+use std::sync::Arc;
+
+use daemon::listen::ClientAddress;
+use daemon::problem::Problem;
+use http::{Method, Request};
+use hyper::body::Incoming;
+
+use super::limiter::network;
+use super::{App, Outcome, error};
+use crate::records::Records;
+use route::RecordsRoute;
+
+impl App {
+    pub(super) async fn records_route(
+        self: Arc<Self>,
+        route: RecordsRoute,
+        request: Request<Incoming>,
+    ) -> Outcome {
+        self.records()?;
+        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+            self.count_against_network(&request, 1)?;
+        }
+        match route {
+            RecordsRoute::Submit => self.post_record(request).await,
+            RecordsRoute::SubmitBatch => self.post_records(request),
+        }
+    }
+
+    /// What a log of records has beside every log.
+    fn records(&self) -> Result<&Records, Problem> {
+        self.log.records.as_ref().ok_or_else(|| {
+            error::not_there("This log takes any bytes. It has no agencies, registers or records.")
+        })
+    }
+
+    fn count_against_network(&self, request: &Request<Incoming>, count: usize) -> Result<(), Problem> {
+        let Some(ClientAddress(address)) = request.extensions().get() else { return Ok(()) };
+        self.networks.take(network(*address), count).map_err(problem::too_many_from_network)
+    }
+}

@@ -1,0 +1,112 @@
+//! From a refusal to a problem document.
+//!
+//! | Status | Type | `reason` |
+//! |---|---|---|
+//! | 403 | `not-allowed` | which rule about keys, such as `key_revoked` |
+//! | 409 | `stale` | `stale_previous`; with `latest` |
+//! | 409 | `other-signatures` | `other_signatures`; with `latest` |
+//! | 422 | `inadmissible` | the rule, such as `key_prefix`; with `field` where it is one |
+//! | 424 | `attachment-missing` | `attachment_missing`: not a rule of the log, and no monitor's business |
+//! | 429 | `too-many` | |
+
+use daemon::problem::Problem;
+use http::StatusCode;
+use record::registry::{Refusal, RefusalClass, Rule};
+
+use crate::http::error::{self, sentence};
+use crate::records::Refused;
+use crate::records::admit::NotTaken;
+
+pub(super) fn refused(refused: &Refused) -> Problem {
+    let detail = sentence(&refused.to_string());
+    let (status, kind, title) = match refused {
+        Refused::OtherSignatures(_) => (StatusCode::CONFLICT, "other-signatures", "Known text"),
+        Refused::Registry(refusal) => match refusal.class() {
+            RefusalClass::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed", "Not allowed"),
+            RefusalClass::Stale => (StatusCode::CONFLICT, "stale", "Stale"),
+            RefusalClass::Inadmissible => (StatusCode::UNPROCESSABLE_ENTITY, "inadmissible", "Inadmissible"),
+        },
+    };
+    let problem = Problem::new(status, kind, title, detail).with("reason", refused.code());
+    match refused {
+        Refused::Registry(Refusal::Stale(None)) => problem.with("latest", serde_json::Value::Null),
+        Refused::Registry(Refusal::Inadmissible(rule)) => match field_of(rule) {
+            Some(field) => problem.with("field", field),
+            None => problem,
+        },
+        _ => problem,
+    }
+}
+
+/// `None` for a failure of the log, which the caller knows how to answer.
+pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
+    let detail = sentence(&reason.to_string());
+    let code = reason.code();
+    Some(match reason {
+        NotTaken::Refused(refusal) => refused(refusal),
+        NotTaken::Form(form) => {
+            let problem =
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "inadmissible", "Inadmissible", detail)
+                    .with("reason", code);
+            match form.path() {
+                Some(path) => problem.with("field", path),
+                None => problem,
+            }
+        }
+        NotTaken::AttachmentMissing { name, hash } => {
+            let title = "Attachment missing";
+            Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
+                .with("reason", code)
+                .with("attachment", name.as_str())
+                .with("upload", format!("/blobs/{hash}"))
+        }
+        NotTaken::AttachmentLength { name, .. } => {
+            let title = "Attachment differs";
+            Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-differs", title, detail)
+                .with("reason", code)
+                .with("attachment", name.as_str())
+        }
+        NotTaken::Blobs(_) | NotTaken::Lookup(_) => return None,
+    })
+}
+
+/// JSON Pointer to the field of the statement that breaks the rule, where it is one field's fault.
+fn field_of(rule: &Rule) -> Option<String> {
+    let field = match rule {
+        Rule::OtherLog(_) => "/log",
+        Rule::UnknownAgency(_) | Rule::AgencyExists(_) => "/agency",
+        Rule::KeyTaken(_) | Rule::NameTaken(_) | Rule::NotLive(_) | Rule::TooManyKeys(_) => "/keys",
+        Rule::QuorumUnreachable { .. } => "/quorum",
+        Rule::UnknownRegister(_) => "/register",
+        Rule::KeyNotOpaque | Rule::KeyPrefix(_) => "/key",
+        Rule::TitleNotAllowed => "/title",
+        Rule::Schema => "/schema",
+        Rule::NothingToWithdraw => "/action",
+        Rule::SealedLeaves(_) => "/sealed/leaves",
+        Rule::AttachmentClass(_) => "/attachments",
+        Rule::TombstoneEntry(_) => "/entry",
+        Rule::NothingToErase(_) => "/erased",
+        Rule::DisputeKey(_) => "/key",
+        Rule::DisputeRange => "/to",
+        Rule::FieldUndeclared(path, _) | Rule::FieldType(path, _) | Rule::FieldRequired(path) => path,
+        _ => return None,
+    };
+    Some(field.to_owned())
+}
+
+pub(super) fn too_many_from_network(seconds: u32) -> Problem {
+    too_many("This network sends more than the log takes from one.", seconds)
+}
+
+pub(super) fn too_many_of_agency(seconds: u32) -> Problem {
+    too_many("This agency sends more than the log takes from one.", seconds)
+}
+
+fn too_many(what: &str, seconds: u32) -> Problem {
+    let detail = format!("{what} Nothing was stored; send the same again after the time given.");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many", detail).retry_after(seconds)
+}
+
+pub(super) fn wrong_form(detail: impl Into<String>) -> Problem {
+    error::malformed(detail)
+}

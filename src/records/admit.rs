@@ -1,0 +1,135 @@
+//! From bytes that anybody may have sent to a pending statement, or a refusal. Runs for many requests at a time.
+//!
+//! The order is the contract: a text that the log knows is answered before anything else is looked at; then the form;
+//! then keys and signatures, by far the dearest; then what this log asks for besides (attachments). The
+//! registry's own rules wait for the sequencer, where order counts.
+//!
+//! Absent on purpose: quotas, which go by who asks and are `http`'s.
+
+use bytes::Bytes;
+use record::registry::{NotAllowed, Refusal, Signatures};
+use record::statement::{AttachmentContent, Body, Statement, StatementError};
+use tlog::hash::Hash;
+use tlog::ids::{LeafIndex, TreeSize};
+
+use super::{Admitted, Records, Refused, text_hash};
+use crate::log::Log;
+use crate::lookup::LookupError;
+use crate::pool::Pending;
+
+/// What a statement is to the log so far.
+#[derive(Debug)]
+pub enum Examined {
+    /// The published entry of the same bytes.
+    Known(LeafIndex),
+    /// It goes to the sequencer.
+    New(Box<Pending>),
+}
+
+/// Why a statement does not go to the sequencer.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// The bytes are no statement.
+    #[error(transparent)]
+    Form(#[from] StatementError),
+    /// Anybody can see from the log that it may not go in.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// An attachment has not been uploaded.
+    #[error(
+        "the log does not hold the attachment {name:?} ({hash}); upload it with PUT /blobs/{hash} and send the \
+         statement again"
+    )]
+    AttachmentMissing {
+        /// Its name in the statement.
+        name: String,
+        /// Its SHA-256, or its commitment.
+        hash: Hash,
+    },
+    /// The attachment is there, and the statement gives it another length.
+    #[error("the attachment {name:?} has {held} bytes, and the statement says {stated}")]
+    AttachmentLength {
+        /// Its name in the statement.
+        name: String,
+        /// As the statement says.
+        stated: u64,
+        /// As it is.
+        held: u64,
+    },
+    /// Whether an attachment is there cannot be told.
+    #[error("the attachments cannot be read: {0}")]
+    Blobs(std::io::Error),
+    /// Whether the text is known cannot be told.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+impl NotTaken {
+    /// The reason code and metric label.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Form(error) => error.code(),
+            Self::Refused(refused) => refused.code(),
+            Self::AttachmentMissing { .. } => "attachment_missing",
+            Self::AttachmentLength { .. } => "attachment_length",
+            Self::Blobs(_) => "blobs",
+            Self::Lookup(error) => error.code(),
+        }
+    }
+}
+
+/// Examines the bytes of one statement. Blocks for the index, and for a file's size where there are attachments.
+///
+/// Cost: one parse, and one signature verification for each signature.
+///
+/// # Errors
+/// [`NotTaken`]; nothing was stored.
+pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, NotTaken> {
+    // Read before the search, so that the sequencer searches whatever is committed after it.
+    let committed = log.heads.committed();
+    let published = log.published().head().size;
+    let known = match text_hash(&bytes) {
+        Some(text) => log.lookup.find_text(&text, committed)?,
+        None => None,
+    };
+    let absent_below = match &known {
+        // What an answer shows has to be public: one that is not goes by way of the sequencer, which waits for that.
+        Some((index, stored)) if index.get() < published.get() => {
+            return if *stored == bytes {
+                Ok(Examined::Known(*index))
+            } else {
+                Err(Refused::OtherSignatures(*index).into())
+            };
+        }
+        Some(_) => TreeSize::ZERO,
+        None => committed,
+    };
+    let statement = Statement::parse(&bytes)?;
+    check_attachments(records, &statement)?;
+    let (leaf, identity) = (statement.leaf_hash(), statement.identity());
+    let admitted = match records.views.newest().authenticate(statement, Signatures::Check) {
+        Ok(authentic) => Admitted::Authentic(authentic),
+        Err(Refusal::NotAllowed(NotAllowed::UnknownKey(_))) => Admitted::Unsettled(Statement::parse(&bytes)?),
+        Err(refusal) => return Err(Refused::Registry(refusal).into()),
+    };
+    let statement = Some(std::sync::Arc::new(admitted));
+    Ok(Examined::New(Box::new(Pending { entry: bytes, leaf, identity, absent_below, statement })))
+}
+
+fn check_attachments(records: &Records, statement: &Statement) -> Result<(), NotTaken> {
+    let Body::Record(record) = statement.body() else { return Ok(()) };
+    for attachment in record.content.iter().flat_map(|content| &content.attachments) {
+        let name = || attachment.name.as_str().to_owned();
+        let AttachmentContent::Public(hash) = &attachment.content else { continue };
+        match records.blobs.length(hash).map_err(NotTaken::Blobs)? {
+            None => return Err(NotTaken::AttachmentMissing { name: name(), hash: *hash }),
+            Some(held) if held != attachment.bytes => {
+                let stated = attachment.bytes;
+                return Err(NotTaken::AttachmentLength { name: name(), stated, held });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Statements of agencies: what a log of records does beside what every log does.
+//!
+//! | Room | Does |
+//! |---|---|
+//! | [`genesis`] | the first entry: who enrols agencies |
+//! | [`admit`] | bytes from the network to a pending statement, or a refusal; in parallel, signatures included |
+//! | [`judge`] | the registry, in order, inside the sequencer; races on a key end here |
+//! | [`replay`] | the registry again, from the entries, at start-up or at an older size |
+//! | [`marks`], [`lists`] | what a statement adds to the index; lists of entries, as they were at any size |
+//! | [`views`] | the registry as it was at each head that may be published, for readers |
+//!
+//! The rules themselves are in the crate `record`, which monitors use as well. What this log refuses for reasons of
+//! its own (a missing attachment, a quota) is [`admit`]'s, and has codes of its own: nobody may call it inadmissible.
+
+pub mod admit;
+pub mod genesis;
+pub mod judge;
+pub mod lists;
+pub mod marks;
+pub mod replay;
+pub mod views;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use record::registry::Registry;
+use record::registry::{Authentic, Refusal};
+use record::statement::Statement;
+use tlog::hash::{Hash, sha256};
+use tlog::ids::{LeafIndex, TreeSize};
+
+use crate::store::blobs::BlobStore;
+use crate::store::disk::Disk;
+use views::Views;
+
+/// What request handlers share in a log of records.
+#[derive(Debug)]
+pub struct Records {
+    /// The registry, for readers.
+    pub views: Arc<Views>,
+    /// Attachments.
+    pub blobs: BlobStore,
+}
+
+impl Records {
+    /// Opens what lies in the log's directory. The registry is empty until start-up has replayed it.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let views = Arc::new(Views::new(TreeSize::ZERO, Arc::new(Registry::new())));
+        Ok(Self { views, blobs: BlobStore::open(dir, disk)? })
+    }
+}
+
+/// What admission has found out about a statement.
+#[derive(Clone, Debug)]
+pub enum Admitted {
+    /// Every signature is good, by a key that the log knows or that the statement brings in.
+    Authentic(Authentic),
+    /// A key is not known yet. A statement that waits before this one may bring it in: to be asked again in order.
+    Unsettled(Statement),
+}
+
+impl Admitted {
+    /// The statement.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        match self {
+            Self::Authentic(authentic) => authentic.statement(),
+            Self::Unsettled(statement) => statement,
+        }
+    }
+}
+
+/// Why the judge did not let a statement in. Can be recomputed by anybody from the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The same text is in the log, under other signatures.
+    #[error(
+        "the log holds this text already, under other signatures, as entry {0}; use that entry's receipt"
+    )]
+    OtherSignatures(LeafIndex),
+    /// The registry says so.
+    #[error(transparent)]
+    Registry(#[from] Refusal),
+}
+
+impl Refused {
+    /// The reason code, stable.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherSignatures(_) => "other_signatures",
+            Self::Registry(refusal) => refusal.code(),
+        }
+    }
+
+    /// The entry that the answer shows with its receipt. It has to be public before the answer leaves.
+    #[must_use]
+    pub fn shows(&self) -> Option<LeafIndex> {
+        match self {
+            Self::OtherSignatures(index) => Some(*index),
+            Self::Registry(Refusal::Stale(latest)) => latest.map(|latest| latest.index),
+            Self::Registry(_) => None,
+        }
+    }
+}
+
+/// SHA-256 of the text of a note, which is its identity in a log of statements; `None` if the bytes are no note.
+///
+/// Only splits: it answers for bytes that are no statement as well, so that the search for a known text can come before
+/// every other check.
+#[must_use]
+pub fn text_hash(note: &[u8]) -> Option<Hash> {
+    let blank = note.windows(2).rposition(|pair| pair == b"\n\n")?;
+    Some(sha256(&note[..=blank]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_note_ends_before_its_last_empty_line() {
+        assert_eq!(text_hash(b"a\n\nb\n\n\xe2\x80\x94 x y\n"), Some(sha256(b"a\n\nb\n")));
+        assert_eq!(text_hash(b"a\nb\n"), None);
+        assert_eq!(text_hash(b""), None);
+    }
+}
