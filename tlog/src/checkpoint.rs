@@ -120,6 +120,18 @@ pub struct Cosigned {
     pub seconds: u64,
 }
 
+/// Whether a signature by `key` under a checkpoint of `origin` is the log's own. An RFC 6962 tree head signature is
+/// not enough, as it does not cover the origin; an ML-DSA-44 key is the log's if it bears the log's name, and a
+/// witness's otherwise.
+#[must_use]
+pub fn is_of_log(key: &VerifierKey, origin: &Origin) -> bool {
+    match key.kind() {
+        KeyKind::Ed25519 | KeyKind::EcdsaP256 => true,
+        KeyKind::CosignatureMlDsa44 => key.name().as_str() == origin.as_str(),
+        KeyKind::CosignatureEd25519 | KeyKind::TreeHeadP256 => false,
+    }
+}
+
 /// A checkpoint that a trusted log key has signed. Has no constructor but verification.
 #[derive(Clone, Debug)]
 pub struct VerifiedCheckpoint {
@@ -130,18 +142,18 @@ pub struct VerifiedCheckpoint {
 }
 
 impl VerifiedCheckpoint {
-    /// Verifies a note against a log's keys: at least one of those that are not cosignature keys must have
-    /// signed, and every signature by one of `keys` must hold. Cosignature keys among `keys` are collected.
+    /// Verifies a note against a log's keys: at least one that [`is_of_log`] must have signed, and every signature
+    /// by one of `keys` must hold. Cosignatures by keys among `keys` are collected.
     ///
     /// # Errors
     /// [`CheckpointError`]; a tree of size 0 must have the root of the empty tree.
     pub fn verify(note: &Note, keys: &[VerifierKey]) -> Result<Self, CheckpointError> {
         let verified = note.verify(keys)?;
-        let by_log = |verified: &&Verified<'_>| !verified.key.kind().is_cosignature();
-        if !verified.iter().any(|verified| by_log(&verified)) {
-            return Err(NoteError::NoTrustedSignature.into());
+        let checkpoint = Self::from_verified(note, &verified)?;
+        if verified.iter().any(|verified| is_of_log(verified.key, checkpoint.origin())) {
+            return Ok(checkpoint);
         }
-        Self::from_verified(note, &verified)
+        Err(NoteError::NoTrustedSignature.into())
     }
 
     pub(crate) fn from_verified(note: &Note, verified: &[Verified<'_>]) -> Result<Self, CheckpointError> {

@@ -22,6 +22,8 @@ use crate::vkey::{KeyKind, VerifierKey};
 pub const LIST_BYTES_MAX: usize = 32 << 20;
 /// The most entries of a list; further ones are skipped.
 pub const LIST_ENTRIES_MAX: usize = 100_000;
+/// Entries that were skipped and are listed; the others are summed up in one more.
+pub const SKIPPED_MAX: usize = 1000;
 /// Bytes of a contact that are kept.
 pub const CONTACT_BYTES_MAX: usize = 512;
 
@@ -107,18 +109,24 @@ impl LogList {
 
     fn take(&mut self, entry: &[Line<'_>], origins: &mut std::collections::HashSet<Origin>) {
         let Some((line, _)) = entry.first() else { return };
-        let skipped = |reason: String| Skipped { line: *line, reason };
         if self.logs.len() == LIST_ENTRIES_MAX {
-            // Reported once.
-            if self.skipped.len() < LIST_ENTRIES_MAX {
-                self.skipped.push(skipped(format!("a list has at most {LIST_ENTRIES_MAX} logs")));
-            }
-            return;
+            return self.skip(*line, format!("a list has at most {LIST_ENTRIES_MAX} logs"));
         }
         match ListedLog::parse(entry) {
             Ok(log) if origins.insert(log.origin.clone()) => self.logs.push(log),
-            Ok(log) => self.skipped.push(skipped(format!("{} is on the list already", log.origin))),
-            Err((line, reason)) => self.skipped.push(Skipped { line, reason }),
+            Ok(log) => self.skip(*line, format!("{} is on the list already", log.origin)),
+            Err((line, reason)) => self.skip(line, reason),
+        }
+    }
+
+    fn skip(&mut self, line: usize, reason: String) {
+        match self.skipped.len() {
+            ..SKIPPED_MAX => self.skipped.push(Skipped { line, reason }),
+            SKIPPED_MAX => {
+                let reason = "this and further entries were skipped, and are not listed".to_owned();
+                self.skipped.push(Skipped { line, reason });
+            }
+            _ => (),
         }
     }
 
@@ -240,6 +248,13 @@ mod tests {
         assert_eq!(origins, ["l1.example", "l9.example"]);
         assert_eq!(list.skipped.len(), bad.len(), "{:?}", list.skipped);
         assert_eq!(list.skipped[0].line, 5);
+    }
+
+    #[test]
+    fn a_list_of_nothing_but_bad_entries_is_reported_in_part() {
+        let list = LogList::parse(format!("logs/v0\n{}", "vkey\n".repeat(50_000)).as_bytes()).unwrap();
+        assert_eq!(list.skipped.len(), SKIPPED_MAX + 1);
+        assert!(list.skipped[SKIPPED_MAX].reason.contains("are not listed"), "{:?}", list.skipped.last());
     }
 
     #[test]

@@ -112,6 +112,12 @@ impl SignatureLine {
         self.id == key.id() && self.name == *key.name()
     }
 
+    /// Bytes of the line with its newline.
+    fn bytes(&self) -> usize {
+        let blob = (4 + self.signature.len()).div_ceil(3) * 4;
+        "\u{2014} ".len() + self.name.as_str().len() + 1 + blob + 1
+    }
+
     /// Parses one line, without its newline. `number` counts from 1, for the message.
     pub(crate) fn parse(line: &str, number: usize) -> Result<Self, NoteError> {
         let parts = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '));
@@ -219,13 +225,22 @@ impl Note {
     /// The same text with another list of signatures.
     ///
     /// # Errors
-    /// [`NoteError::TooMany`], or [`NoteError::Shape`] for none.
+    /// [`NoteError`] if the note could not be read again: too many signatures or none, one that is empty, or more
+    /// than [`NOTE_BYTES_MAX`] in all.
     pub fn with_signatures(&self, signatures: Vec<SignatureLine>) -> Result<Self, NoteError> {
         match signatures.len() {
-            0 => Err(NoteError::Shape),
-            1..=SIGNATURES_MAX => Ok(Self { text: self.text.clone(), signatures }),
-            many => Err(NoteError::TooMany(many)),
+            0 => return Err(NoteError::Shape),
+            1..=SIGNATURES_MAX => (),
+            many => return Err(NoteError::TooMany(many)),
         }
+        if let Some(empty) = signatures.iter().find(|line| line.signature.is_empty()) {
+            return Err(NoteError::Encoding(empty.name.clone()));
+        }
+        let bytes = self.text.len() + 1 + signatures.iter().map(SignatureLine::bytes).sum::<usize>();
+        if bytes > NOTE_BYTES_MAX {
+            return Err(NoteError::TooLong(bytes));
+        }
+        Ok(Self { text: self.text.clone(), signatures })
     }
 
     /// Verifies every signature by one of `keys`, matched by name and ID; others are ignored.

@@ -30,7 +30,7 @@ use crate::proof::{
     Plan, ProofError, check_consistency, check_inclusion, check_subtree_consistency, plan_consistency,
     plan_inclusion, plan_subtree_consistency,
 };
-use crate::tile::{Bundle, Tile, TilePath, partial_tiles, tile_of};
+use crate::tile::{Bundle, Tile, TilePath, partial_tiles, tile_at, tile_of};
 use crate::tree::{Node, fold, root_of};
 
 /// Why tiles were refused.
@@ -81,13 +81,14 @@ pub fn plan_tiles(head: TreeHead, wanted: &[Node]) -> TilePlan {
     plan_whole_tiles(head, tiles)
 }
 
-/// Plans whole tiles, as they are in the tree of `head`, and all that authenticates them.
+/// Plans whole tiles and all that authenticates them. Each is planned in the width that it has in the tree of `head`,
+/// whatever width it is asked for in; tiles outside the tree are ignored.
 #[must_use]
 pub fn plan_whole_tiles(head: TreeHead, wanted: impl IntoIterator<Item = Tile>) -> TilePlan {
     // Lowest level first, so that a parent is checked after its children were compared with it.
     let mut tiles: BTreeMap<(u8, u64), Tile> =
         partial_tiles(head.size).map(|tile| ((tile.level(), tile.index()), tile)).collect();
-    for mut tile in wanted {
+    for mut tile in wanted.into_iter().filter_map(|tile| tile_at(tile.level(), tile.index(), head.size)) {
         while tiles.insert((tile.level(), tile.index()), tile).is_none() {
             match tile.parent(head.size) {
                 Some((parent, _)) if tile.is_full() => tile = parent,

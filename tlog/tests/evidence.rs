@@ -531,6 +531,23 @@ fn the_id_names_the_contradiction_and_not_the_signatures() {
 }
 
 #[test]
+fn names_from_a_file_cannot_deceive_the_eye_or_a_terminal() {
+    let hostile = "log\u{9b}31m.example\u{202e}drowssap";
+    let signer = Signer::Ed25519(Ed25519Signer::from_seed(hostile.parse().unwrap(), &[1; 32]));
+    let notes = [1, 2].map(|salt| {
+        let checkpoint = Checkpoint::new(hostile.parse().unwrap(), head(&leaves(7, 5, salt)));
+        signer.note(&checkpoint.to_text(), 0)
+    });
+    let evidence = Evidence::two_roots(&[signer.key()], &notes[0], &notes[1]).unwrap();
+    let contradiction = evidence.verify(&[signer.key()]).unwrap();
+    let other = evidence.verify(&[ed25519().key()]).unwrap_err();
+    for text in [contradiction.to_string(), contradiction.summary(), other.to_string()] {
+        assert!(text.contains("log\\u{9b}31m.example\\u{202e}drowssap"), "{text:?}");
+        assert!(!text.contains(['\u{9b}', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
 fn an_unknown_form_and_a_later_version_are_named() {
     let text = String::from_utf8(every_form(&ed25519())[0].to_bytes()).unwrap();
     for form in ["log-three-roots", "record-inadmissible", "two-roots", "log", "log-"] {

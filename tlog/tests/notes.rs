@@ -153,17 +153,55 @@ fn a_tree_head_signature_speaks_of_origin_size_root_and_time() {
     let time = UnixMillis::new(1_790_000_000_123);
     let line = signer.sign(checkpoint().head(), time);
     assert_eq!(line, signer.sign(checkpoint().head(), time), "signing is deterministic");
-    let keys = [signer.verifier_key()];
-    let verified = VerifiedCheckpoint::verify(&signed(vec![line.clone()]), &keys).unwrap();
-    assert_eq!(verified.tree_head_time(), Some(time));
+    let keys = [log().verifier_key(), signer.verifier_key()];
+    let beside = |text: &str, line: SignatureLine| {
+        let note = Note::new(text.to_owned(), vec![log().sign(text), line]).unwrap();
+        VerifiedCheckpoint::verify(&note, &keys)
+    };
+    let text = checkpoint().to_text();
+    assert_eq!(beside(&text, line.clone()).unwrap().tree_head_time(), Some(time));
     for bit in 0..line.signature().len() * 8 {
         let mut bad = line.signature().to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
         let bad = SignatureLine::new(line.name().clone(), line.id(), bad);
-        assert!(VerifiedCheckpoint::verify(&signed(vec![bad]), &keys).is_err(), "bit {bit}");
+        assert!(beside(&text, bad).is_err(), "bit {bit}");
     }
-    let extended = Note::new(format!("{}more\n", checkpoint().to_text()), vec![line]).unwrap();
-    assert!(VerifiedCheckpoint::verify(&extended, &keys).is_err(), "it must not have extension lines");
+    let extended = beside(&format!("{text}more\n"), line);
+    assert!(extended.is_err(), "it must not have extension lines");
+}
+
+#[test]
+fn a_tree_head_signature_alone_does_not_make_a_checkpoint_of_the_log() {
+    // static-ct-api: "a TreeHeadSignature does not cover the log's identity, so the origin line is unauthenticated".
+    let signer = TreeHeadSigner::from_seed(name("log.example/1"), &[8; 32]).unwrap();
+    let keys = [log().verifier_key(), signer.verifier_key()];
+    let by_tree_head = signer.sign(checkpoint().head(), UnixMillis::new(5));
+    let alone = VerifiedCheckpoint::verify(&signed(vec![by_tree_head.clone()]), &keys);
+    assert_eq!(alone.unwrap_err(), CheckpointError::Note(NoteError::NoTrustedSignature));
+    let both = signed(vec![by_tree_head, log().sign(&checkpoint().to_text())]);
+    let both = VerifiedCheckpoint::verify(&both, &keys).unwrap();
+    assert_eq!(both.tree_head_time(), Some(UnixMillis::new(5)));
+}
+
+#[test]
+fn an_ml_dsa_key_that_bears_the_logs_name_is_a_key_of_the_log_and_any_other_is_a_witness() {
+    for (named, accepted) in [("log.example/1", true), ("witness.example/1", false)] {
+        let signer = CosignerMlDsa44::from_seed(name(named), &[9; 32]);
+        let note = signed(vec![signer.cosign(&checkpoint(), 7)]);
+        let verified = VerifiedCheckpoint::verify(&note, &[signer.verifier_key()]);
+        assert_eq!(verified.is_ok(), accepted, "{named}: {verified:?}");
+    }
+}
+
+#[test]
+fn a_note_never_outgrows_what_can_be_read_again() {
+    let text = format!("{}{}", checkpoint().to_text(), "x\n".repeat(NOTE_BYTES_MAX / 2 - 300));
+    let note = Note::new(text.clone(), vec![log().sign(&text)]).unwrap();
+    let witness = CosignerMlDsa44::from_seed(name("witness.example/1"), &[9; 32]);
+    let more = [note.signatures(), &[witness.cosign(&checkpoint(), 7)]].concat();
+    assert!(matches!(note.with_signatures(more), Err(NoteError::TooLong(_))));
+    let empty = SignatureLine::new(name("a.example"), 7, Vec::new());
+    assert_eq!(note.with_signatures(vec![empty]), Err(NoteError::Encoding(name("a.example"))));
 }
 
 #[test]

@@ -266,6 +266,21 @@ fn a_bundle_is_split_only_into_the_entries_that_the_tree_holds() {
 }
 
 #[test]
+fn a_tile_asked_for_in_another_width_than_the_tree_has_is_authenticated_as_the_tree_has_it() {
+    let tree = Tree::new(600);
+    for (index, width) in [(0, 10), (1, 255), (2, 256), (2, 3), (3, 7), (3, 256)] {
+        let wanted = Tile::new(0, index, width).unwrap();
+        let plan = plan_whole_tiles(tree.head, [wanted]);
+        assert!(!plan.tiles().contains(&wanted), "{wanted:?} is not a tile of this tree");
+        let tiles = plan.clone().authenticate(&tree.fetch(&plan)).unwrap();
+        assert_eq!(tiles.hashes(wanted), None, "nothing vouches for {wanted:?}");
+        let in_tree = tile_at(0, index, tree.head.size);
+        assert_eq!(in_tree.is_some(), index < 3);
+        assert!(in_tree.is_none_or(|tile| tiles.hashes(tile).is_some()));
+    }
+}
+
+#[test]
 fn widths_follow_the_size_for_every_size_to_2000() {
     let mut widths = HashMap::new();
     for n in 0..2000_u64 {

@@ -24,12 +24,13 @@ mod utc;
 mod verdict;
 
 use crate::bundle::ENTRY_BYTES_MAX;
+use crate::checkpoint::is_of_log;
 use crate::hash::{Hash, leaf_hash, sha256};
 use crate::ids::{LeafIndex, Origin, TreeSize};
 use crate::note::Note;
 use crate::proof::ProofError;
 use crate::tree::Node;
-use crate::vkey::{KeyKind, VerifierKey};
+use crate::vkey::VerifierKey;
 
 use claim::{Claim, ordered, sides};
 use container::Container;
@@ -57,16 +58,14 @@ impl Role {
     }
 }
 
-/// What a signature by `key` under a checkpoint of `origin` says, and who says it. `None` for RFC 6962 tree heads,
-/// which do not name the log. An ML-DSA-44 key belongs to the log if it bears the log's name.
+/// Who makes a signature by `key` under a checkpoint of `origin`. `None` for RFC 6962 tree heads, which do not name
+/// the log.
 #[must_use]
 pub fn role_of(key: &VerifierKey, origin: &Origin) -> Option<Role> {
-    match key.kind() {
-        KeyKind::Ed25519 | KeyKind::EcdsaP256 => Some(Role::Log),
-        KeyKind::CosignatureMlDsa44 if key.name().as_str() == origin.as_str() => Some(Role::Log),
-        KeyKind::CosignatureEd25519 | KeyKind::CosignatureMlDsa44 => Some(Role::Witness),
-        KeyKind::TreeHeadP256 => None,
+    if is_of_log(key, origin) {
+        return Some(Role::Log);
     }
+    key.kind().is_cosignature().then_some(Role::Witness)
 }
 
 /// Why something proves nothing.
@@ -76,7 +75,7 @@ pub enum NoContradiction {
     #[error("no one of the given keys has signed both checkpoints")]
     NotSigned,
     /// The file accuses another.
-    #[error("the file accuses the key {0}, which is none of the keys that were given")]
+    #[error("the file accuses the key {}, which is none of the keys that were given", .0.to_string().escape_debug())]
     OtherKey(Box<VerifierKey>),
     /// A signature does not hold.
     #[error("the accused key's signature under checkpoint {0} does not hold: anyone could have written it")]

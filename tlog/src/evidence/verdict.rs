@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::str::EscapeDebug;
 
 use super::utc::utc;
 use super::{Leaf, Role};
@@ -104,11 +105,13 @@ impl Contradiction {
             About::Leaves { index, .. } => format!("that differ in entry {index}"),
         };
         match self.role {
-            Role::Log => format!("The log {} has signed two different trees {what}.", self.origin),
+            Role::Log => {
+                format!("The log {} has signed two different trees {what}.", shown(self.origin.as_str()))
+            }
             Role::Witness => format!(
                 "The witness {} has cosigned two different trees {what} of the log {}.",
-                self.accused.name(),
-                self.origin
+                shown(self.accused.name().as_str()),
+                shown(self.origin.as_str())
             ),
         }
     }
@@ -187,12 +190,8 @@ impl Contradiction {
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.summary())?;
-        writeln!(
-            f,
-            "Both signatures are by one key, {} (key ID {:08x}):",
-            self.accused.name(),
-            self.accused.id()
-        )?;
+        let name = shown(self.accused.name().as_str());
+        writeln!(f, "Both signatures are by one key, {name} (key ID {:08x}):", self.accused.id())?;
         writeln!(f, "{}\n{}\n", self.statement(0), self.statement(1))?;
         let why = match &self.about {
             About::Roots => {
@@ -217,6 +216,11 @@ impl fmt::Display for Contradiction {
         };
         write!(f, "Both cannot be true. {why}\n{who}")
     }
+}
+
+/// A name with everything escaped that could deceive the eye or a terminal.
+fn shown(name: &str) -> EscapeDebug<'_> {
+    name.escape_debug()
 }
 
 /// The beginning of an entry that is text, with everything escaped that could deceive the eye or a terminal.
