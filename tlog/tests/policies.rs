@@ -90,6 +90,20 @@ fn a_log_key_signs_only_for_its_own_origin() {
 }
 
 #[test]
+fn a_witness_that_bears_the_name_of_a_log_is_refused_in_either_order() {
+    // An ML-DSA-44 cosignature under the log's own name would be taken for the log's signature.
+    let log = format!("log {}", log().verifier_key());
+    let namesake = CosignerMlDsa44::from_seed(name("log.example"), &[77; 32]).verifier_key();
+    let witness = format!("witness w {namesake}");
+    for (lines, line) in [([&log, &witness], 2), ([&witness, &log], 2)] {
+        let text = format!("{}\n{}\nquorum none\n", lines[0], lines[1]);
+        let refused = Policy::parse(text.as_bytes());
+        let problem = Problem::LogName("log.example".to_owned());
+        assert_eq!(refused, Err(PolicyParseError::Line { line, problem }));
+    }
+}
+
+#[test]
 fn comments_whitespace_urls_and_opaque_octets_are_allowed() {
     let mut bytes = b" \t# a comment with \xff\n\n".to_vec();
     bytes.extend(header(1).as_bytes());

@@ -43,6 +43,10 @@ pub enum Problem {
     Kind(u8, &'static str),
     #[error("the same public key as an earlier {0} line")]
     Duplicate(&'static str),
+    #[error(
+        "the key of a witness bears the name of a log, {0:?}; nobody could tell whose signature is whose"
+    )]
+    LogName(String),
     #[error("the name {0:?} is already taken, or is `none`")]
     NameTaken(String),
     #[error("{0:?} is not defined on an earlier line")]
@@ -119,6 +123,9 @@ impl Parser {
         if self.logs.iter().any(|log| log.key.same_key(&key)) {
             return Err(Problem::Duplicate("log"));
         }
+        if self.witnesses.iter().any(|witness| witness.key.name() == key.name()) {
+            return Err(Problem::LogName(key.name().to_string()));
+        }
         self.logs.push(LogEntry { key, url });
         at_most(self.logs.len(), LOGS_MAX)
     }
@@ -136,6 +143,9 @@ impl Parser {
         }
         if self.witnesses.iter().any(|witness| witness.key.same_key(&key)) {
             return Err(Problem::Duplicate("witness"));
+        }
+        if self.logs.iter().any(|log| log.key.name() == key.name()) {
+            return Err(Problem::LogName(key.name().to_string()));
         }
         self.witnesses.push(WitnessEntry { name: name.to_vec(), key, url });
         at_most(self.witnesses.len(), WITNESSES_MAX)
