@@ -228,4 +228,22 @@ mod tests {
         let query = Query::parse("n=+1&m=&o=18446744073709551616").expect("a query");
         assert!(["n", "m", "o", "p"].iter().all(|name| query.number(name).is_err()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_query_means_what_was_escaped_and_none_makes_it_panic(
+            pairs in proptest::collection::btree_map("\\PC{1,6}", "\\PC{0,12}", 0..4), noise in "[%&=a0+\\PC]{0,30}",
+        ) {
+            let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+            let text: Vec<String> =
+                pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+            let query = Query::parse(&text.join("&")).expect("it is well formed");
+            for (name, value) in &pairs {
+                proptest::prop_assert_eq!(query.get(name).expect("it is there"), value);
+            }
+            if let Ok(query) = Query::parse(&noise) {
+                let _ = (query.number("a"), query.hash("a"));
+            }
+        }
+    }
 }

@@ -183,4 +183,16 @@ mod tests {
             assert!(Route::parse(path).is_some(), "{path}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_makes_the_router_panic_and_none_has_two_spellings(
+            path in "/(tile|entry|proof|ct|checkpoint|add|[a-z]{0,5})(/(x?[0-9+-]{0,20}|entries|by-hash|inclusion|v1|[0-9a-fA-F]{64}|\\PC{0,4})){0,5}",
+        ) {
+            let Some(route) = Route::parse(&path) else { return Ok(()) };
+            for other in [format!("{path}/"), path.replacen('/', "//", 1), path.replacen('/', "/0", 1)] {
+                proptest::prop_assert_ne!(Route::parse(&other), Some(route), "{}", other);
+            }
+        }
+    }
 }

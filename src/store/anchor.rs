@@ -250,4 +250,24 @@ mod tests {
         ));
         assert!(matches!(Anchor::create(&path, disk, &origin("a"), &head(1)), Err(AnchorError::Exists(_))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_slot_is_read_only_as_it_was_written(
+            seq: u64, size in 0_u64..1 << 63, root: [u8; 32], time: u64, bytes: [u8; BODY_BYTES + 32],
+        ) {
+            let head = TreeHead { size: TreeSize::new(size).unwrap(), root: Hash::from_bytes(root) };
+            let anchored = AnchoredHead { head, time: UnixMillis::new(time), seq };
+            let written: [u8; BODY_BYTES + 32] = encode(&leaf_hash(b"origin"), &anchored).try_into().unwrap();
+            proptest::prop_assert_eq!(decode(&written), Some((leaf_hash(b"origin"), anchored)));
+            proptest::prop_assert_eq!(decode(&bytes), None);
+            // Anything under a right checksum is refused, or means exactly these bytes.
+            let mut body = MAGIC.to_vec();
+            body.extend(&bytes[8..BODY_BYTES]);
+            body.extend(sha256(&body.clone()).as_bytes());
+            if let Some((origin, read)) = decode(&body.clone().try_into().unwrap()) {
+                proptest::prop_assert_eq!(encode(&origin, &read), body);
+            }
+        }
+    }
 }

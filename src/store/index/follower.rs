@@ -174,24 +174,28 @@ impl IndexFollower {
         self.shared.lock().failed.clone()
     }
 
+    fn end(&self) -> std::thread::Result<()> {
+        self.shared.end();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().try_for_each(JoinHandle::join)
+    }
+
     /// Writes what is left, and stops.
     ///
     /// # Errors
     /// [`IndexError`].
     pub fn stop(&self) -> Result<TreeHead, IndexError> {
-        self.shared.end();
-        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
-            thread.join().map_err(|_| IndexError::new("a thread panicked"))?;
-        }
+        self.end().map_err(|_| IndexError::new("a thread panicked"))?;
         self.failure().map_or_else(|| Ok(self.written()), Err)
     }
 }
 
 impl Drop for IndexFollower {
-    /// As a crash would: nothing more is written.
+    /// Nothing more is begun, and nothing is at work in the folder afterwards.
     fn drop(&mut self) {
         self.shared.lock().waiting.clear();
-        self.shared.end();
+        // What panicked has said so.
+        let _ = self.end();
     }
 }
 

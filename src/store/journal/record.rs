@@ -174,4 +174,39 @@ mod tests {
         assert!(decode(&[0; 32], &bytes).is_none());
         assert!((0..used).all(|cut| decode(&key(), &bytes[..cut]).is_none()), "cut short");
     }
+
+    proptest::proptest! {
+        /// Arbitrary bytes under a right digest, as nobody without the key can make them.
+        #[test]
+        fn what_is_read_as_a_record_is_written_as_the_same_bytes(
+            body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            (size, first, count) in (0_u64..4, 0_u64..4, 0_u32..4),
+            entries in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..9), 0..4),
+            raw: bool,
+        ) {
+            let mut payload = Vec::new();
+            entries.iter().for_each(|entry| bundle::push_entry(&mut payload, entry).expect("short"));
+            let payload = if raw { body.clone() } else { payload };
+            let mut bytes = MAGIC.to_vec();
+            bytes.resize(48, 7);
+            bytes.extend(size.to_be_bytes());
+            bytes.resize(96, 9);
+            bytes.extend(first.to_be_bytes());
+            bytes.extend(count.to_be_bytes());
+            bytes.extend(u32::try_from(payload.len()).expect("short").to_be_bytes());
+            bytes.extend(&payload);
+            let digest = keyed(&key(), &bytes);
+            bytes.extend(digest.as_bytes());
+            proptest::prop_assert!(decode(&key(), &body).is_none());
+            if let Some(Record { seq, previous, commit, digest: read }) = decode(&key(), &bytes) {
+                let mut again = Vec::new();
+                proptest::prop_assert_eq!(encode(&mut again, &key(), seq, &previous, &commit), read);
+                proptest::prop_assert_eq!(&again[..bytes.len()], &bytes[..]);
+                proptest::prop_assert_eq!(u64::from(commit.count), size - first);
+            } else {
+                let whole = bundle::split(&payload).is_ok_and(|split| split.len() == count as usize);
+                proptest::prop_assert!(!whole || size.checked_sub(first) != Some(u64::from(count)));
+            }
+        }
+    }
 }

@@ -186,3 +186,32 @@ impl Preparer {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_header_is_read_only_as_it_was_written(
+            number: u64, bytes: u64, key: [u8; 32], at in 0..HEADER_BYTES, bit in 0..8_u32, cut in 0..HEADER_BYTES,
+        ) {
+            let path = Path::new("0.seg");
+            let header = encode_header(number, bytes, &key);
+            prop_assert_eq!(decode_header(&header, path).ok(), Some((number, bytes, key)));
+            let mut flipped = header.clone();
+            flipped[at] ^= 1 << bit;
+            prop_assert!(decode_header(&flipped, path).is_err());
+            prop_assert!(decode_header(&header[..cut], path).is_err());
+        }
+    }
+
+    #[test]
+    fn a_header_of_a_newer_version_is_named_as_such() {
+        let mut header = encode_header(1, 4096, &[7; 32]);
+        header[..8].copy_from_slice(b"DBJSEG02");
+        assert!(matches!(decode_header(&header, Path::new("0.seg")), Err(JournalError::Newer { .. })));
+    }
+}
