@@ -13,14 +13,20 @@ pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--package", "daybook", "--package", "witness"])
-            .args(["--package", "monitor"])
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the executables can be built");
+        // Whoever has built everything already says so: cargo would choose other features for fewer packages, and
+        // compile most dependencies again.
+        if std::env::var_os("DAYBOOK_TEST_BINARIES_BUILT").is_none() {
+            let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+            let built = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--bins", "--package", "daybook", "--package", "witness"])
+                .args(["--package", "monitor"])
+                .args(profile)
+                .current_dir(root)
+                .stdin(Stdio::null())
+                .status()
+                .expect("cargo runs");
+            assert!(built.success(), "the executables can be built");
+        }
         let test = std::env::current_exe().expect("a test has a path");
         test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
     });

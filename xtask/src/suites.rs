@@ -1,7 +1,10 @@
 //! The slow suites: the same tests that CI runs a slice of, at length.
 
+use std::process::Command;
+
 use anyhow::Result;
 
+use crate::ci::BUILT;
 use crate::run::{Counts, cargo, test};
 
 /// Kills the log under load.
@@ -13,16 +16,19 @@ pub(crate) fn kill(rounds: u32) -> Result<()> {
 
 /// Cuts the power under the log.
 pub(crate) fn power_loss(rounds: u32) -> Result<()> {
-    let mut tests = cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "tests",
-        "--test",
-        "power_loss",
-        "--",
-        "--ignored",
-        "--nocapture",
-    ]);
-    test(tests.env("DAYBOOK_CUTS", rounds.to_string()), &mut Counts::default())
+    test(&mut cuts(&["test", "--release", "--package", "tests"], rounds), &mut Counts::default())
+}
+
+/// A few cuts, with what the tests have built already.
+pub(crate) fn power_loss_slice(rounds: u32, counts: &mut Counts) -> Result<()> {
+    // The test is ignored where nobody asked for it, and was counted as skipped then.
+    counts.skipped = counts.skipped.saturating_sub(1);
+    test(cuts(&["test", "--workspace"], rounds).env(BUILT, "1"), counts)
+}
+
+fn cuts(how: &[&str], rounds: u32) -> Command {
+    let mut tests = cargo(how);
+    tests.args(["--locked", "--test", "power_loss", "--", "--ignored", "--nocapture"]);
+    tests.env("DAYBOOK_CUTS", rounds.to_string());
+    tests
 }
