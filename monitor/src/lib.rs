@@ -26,6 +26,7 @@
 //! | [`alerts`] | alerts on their way out |
 //! | [`service`] | the monitor over HTTP |
 //! | [`status`] | states as JSON and as gauges |
+//! | [`index`] | verified entries, searchable: one SQLite file |
 //! | [`run`] | threads, listeners, and an orderly end |
 //! | [`cli`] | the command line |
 
@@ -41,6 +42,7 @@ pub mod feed;
 pub mod folder;
 pub mod follow;
 pub mod heads;
+pub mod index;
 pub mod judge;
 pub mod rebuild;
 pub mod receipt;

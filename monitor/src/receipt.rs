@@ -117,7 +117,11 @@ impl Case {
     }
 
     /// The leaf of the verified tree, and its inclusion proof.
-    fn leaf_at(&self, verified: &VerifiedCheckpoint, index: LeafIndex) -> Option<(Hash, Vec<Hash>)> {
+    pub(crate) fn leaf_at(
+        &self,
+        verified: &VerifiedCheckpoint,
+        index: LeafIndex,
+    ) -> Option<(Hash, Vec<Hash>)> {
         let nodes = inclusion_nodes(index, verified.head().size).ok()?;
         let own = self.own_tiles();
         let tiles = prove_nodes(&own, verified.head(), &nodes);

@@ -1,0 +1,225 @@
+//! A query to rows, in log order, a page at a time.
+//!
+//! Words and exact values are one FTS5 expression, made only of quoted words without quotes in them, so no query can be
+//! a syntax error. Months, years and digits of amounts narrow ranges; the row decides. How many candidates are looked at
+//! for one page is bounded; where that ends a search early, the answer says from where to go on.
+
+use std::fmt::Write as _;
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+use super::extract::extract;
+use super::facet;
+use super::matching::Subject;
+use super::query::{Place, Query, Term};
+use super::read::{ROW_COLUMNS, Row, row};
+
+/// Rows on a page.
+pub const PAGE_ROWS_MAX: usize = 100;
+/// Candidates that are looked at for one page.
+const SCAN_ROWS_MAX: usize = 10_000;
+/// Candidates whose bytes are read for one page.
+const SCAN_BYTES_ROWS_MAX: usize = 1_000;
+/// Hits are counted up to here.
+pub const COUNT_MAX: u64 = 1_000;
+/// Months that a range of time is made of; beyond, only years.
+const MONTHS_MAX: usize = 36;
+
+/// In which order, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Newest first, below this row.
+    Newest(Option<i64>),
+    /// In log order, above this row.
+    Oldest(Option<i64>),
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// The entries.
+    pub rows: Vec<Row>,
+    /// From where to go on, if there may be more.
+    pub next: Option<i64>,
+    /// Whether the search ended before the page was full, because enough was looked at.
+    pub cut_short: bool,
+}
+
+/// Finds a page of entries.
+pub(super) fn search(
+    connection: &Connection,
+    query: &Query,
+    page: Page,
+    rows: usize,
+) -> rusqlite::Result<Hits> {
+    let rows = rows.clamp(1, PAGE_ROWS_MAX);
+    let (ids, next, cut_short) = candidates(connection, query, page, rows)?;
+    let text = format!("SELECT {ROW_COLUMNS} FROM record r JOIN log l ON l.id = r.log WHERE r.id = ?1");
+    let mut statement = connection.prepare_cached(&text)?;
+    let found = ids.iter().map(|id| statement.query_row([id], row)).collect::<rusqlite::Result<_>>()?;
+    Ok(Hits { rows: found, next, cut_short })
+}
+
+/// How many entries there are, up to [`COUNT_MAX`] and one more; `None` where counting takes as long as looking.
+pub(super) fn count(connection: &Connection, query: &Query) -> rusqlite::Result<Option<u64>> {
+    if query.has_ranges() || query.has_fields() || query.is_empty() {
+        return Ok(None);
+    }
+    let text = "SELECT count(*) FROM (SELECT 1 FROM record_fts WHERE record_fts MATCH ?1 LIMIT ?2)";
+    let limit = i64::try_from(COUNT_MAX + 1).expect("a small constant");
+    let mut statement = connection.prepare_cached(text)?;
+    statement
+        .query_row(rusqlite::params![expression(query), limit], |row| row.get::<_, i64>(0))
+        .map(|count| u64::try_from(count).ok())
+}
+
+type Candidates = (Vec<i64>, Option<i64>, bool);
+
+fn candidates(
+    connection: &Connection,
+    query: &Query,
+    page: Page,
+    rows: usize,
+) -> rusqlite::Result<Candidates> {
+    let (text, values) = statement(query, page);
+    let mut statement = connection.prepare_cached(&text)?;
+    let mut found = statement.query(params_from_iter(values))?;
+    let fields = query.has_fields();
+    let scan_max = if fields { SCAN_BYTES_ROWS_MAX } else { SCAN_ROWS_MAX };
+    let (mut ids, mut looked) = (Vec::with_capacity(rows + 1), 0);
+    let mut last = None;
+    while let Some(next) = found.next()? {
+        let id: i64 = next.get(0)?;
+        if looked == scan_max {
+            return Ok((ids, last, true));
+        }
+        looked += 1;
+        if is_wanted(query, next, fields)? {
+            if ids.len() == rows {
+                return Ok((ids, last, false));
+            }
+            ids.push(id);
+        }
+        last = Some(id);
+    }
+    Ok((ids, None, false))
+}
+
+fn is_wanted(query: &Query, row: &rusqlite::Row<'_>, fields: bool) -> rusqlite::Result<bool> {
+    if !query.has_ranges() && !fields {
+        return Ok(true);
+    }
+    let logged_after: Option<i64> = row.get(3)?;
+    if !query.ranges_hold(row.get(1)?, row.get(2)?, logged_after) {
+        return Ok(false);
+    }
+    if !fields {
+        return Ok(true);
+    }
+    let (bytes, leaf, origin): (Vec<u8>, String, String) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    let document = extract(&bytes);
+    Ok(query.matches(&Subject::new(&origin, &leaf, &bytes, &document, logged_after)))
+}
+
+fn statement(query: &Query, page: Page) -> (String, Vec<Sql>) {
+    let (order, compare, from) = match page {
+        Page::Newest(from) => ("DESC", "<", from),
+        Page::Oldest(from) => ("ASC", ">", from),
+    };
+    let mut values = Vec::new();
+    let everything = query.is_empty();
+    let needs_row = query.has_ranges() || query.has_fields();
+    let columns = match (needs_row, query.has_fields()) {
+        (false, _) => "",
+        (true, false) => ", r.at_seconds, r.amount, r.logged_after",
+        (true, true) => ", r.at_seconds, r.amount, r.logged_after, r.bytes, r.leaf, l.origin",
+    };
+    let mut text = if everything {
+        "SELECT f.id FROM record f WHERE 1".to_owned()
+    } else {
+        values.push(Sql::Text(expression(query)));
+        let join = if needs_row { " JOIN record r ON r.id = f.rowid JOIN log l ON l.id = r.log" } else { "" };
+        format!("SELECT f.rowid{columns} FROM record_fts f{join} WHERE f.record_fts MATCH ?1")
+    };
+    let id = if everything { "f.id" } else { "f.rowid" };
+    if let Some(from) = from {
+        values.push(Sql::Integer(from));
+        let _ = write!(text, " AND {id} {compare} ?{}", values.len());
+    }
+    let _ = write!(text, " ORDER BY {id} {order}");
+    (text, values)
+}
+
+/// The FTS5 expression of a query.
+pub(super) fn expression(query: &Query) -> String {
+    let mut all: Vec<String> = query.all.iter().map(|any| either(any.iter().map(term))).collect();
+    all.extend(
+        months(query.at_min, query.at_below).map(|words| either(words.iter().map(|word| facet(word)))),
+    );
+    all.extend(magnitudes(query).map(|words| either(words.iter().map(|word| facet(word)))));
+    if all.is_empty() {
+        all.push(facet(facet::ALL));
+    }
+    let wanted = all.join(" AND ");
+    // Words of certain fields are decided by the row: the index cannot exclude by them.
+    let none: Vec<String> = query.none.iter().filter(|one| !is_field(one)).map(term).collect();
+    if none.is_empty() { wanted } else { format!("({wanted}) NOT ({})", none.join(" OR ")) }
+}
+
+fn is_field(term: &Term) -> bool {
+    matches!(term, Term::Words { place: Place::Field(_), .. })
+}
+
+fn either(terms: impl Iterator<Item = String>) -> String {
+    format!("({})", terms.collect::<Vec<_>>().join(" OR "))
+}
+
+fn facet(word: &str) -> String {
+    format!("facet : \"{word}\"")
+}
+
+fn term(term: &Term) -> String {
+    let (phrase, columns) = match term {
+        Term::Facet { word, .. } => return facet(word),
+        Term::Words { phrase, place: Place::Anywhere } => (phrase, "{title body}"),
+        Term::Words { phrase, place: Place::Title } => (phrase, "title"),
+        Term::Words { phrase, place: Place::Field(_) } => (phrase, "body"),
+    };
+    let star = if phrase.prefix { " *" } else { "" };
+    format!("{columns} : \"{}\"{star}", phrase.words.join(" "))
+}
+
+/// Facets of the months and years that a range of time touches.
+fn months(least: Option<i64>, below: Option<i64>) -> Option<Vec<String>> {
+    if least.is_none() && below.is_none() {
+        return None;
+    }
+    let (first, last) = (*facet::YEARS.start(), *facet::YEARS.end());
+    let from = least.map_or(Some((first, 1)), facet::month)?;
+    let to = below.map_or(Some((last, 12)), |below| facet::month(below.saturating_sub(1)))?;
+    let number =
+        |(year, month): (i16, i8)| usize::try_from(i32::from(year) * 12 + i32::from(month) - 1).unwrap_or(0);
+    let (from_number, to_number) = (number(from), number(to));
+    if from_number > to_number {
+        return Some(vec!["znever".to_owned()]);
+    }
+    if to_number - from_number < MONTHS_MAX {
+        let name = |month: usize| format!("m{}{:02}", month / 12, month % 12 + 1);
+        return Some((from_number..=to_number).map(name).collect());
+    }
+    Some((from.0..=to.0).map(|year| format!("j{year}")).collect())
+}
+
+/// Facets of the amounts' digits that a range touches.
+fn magnitudes(query: &Query) -> Option<Vec<String>> {
+    if query.amount_min.is_none() && query.amount_max.is_none() {
+        return None;
+    }
+    let from = query.amount_min.map_or(0, facet::magnitude);
+    let to = query.amount_max.map_or(facet::MAGNITUDE_MAX, facet::magnitude);
+    if from > to {
+        return Some(vec!["znever".to_owned()]);
+    }
+    Some((from..=to).map(|digits| format!("z{digits}")).collect())
+}
