@@ -1,0 +1,306 @@
+//! Watches as a newsroom uses them: the past at once, each find once, nothing lost by a crash.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tlog::hash::leaf_hash;
+
+use super::engine::{Engine, LogAlert};
+use super::message::Found;
+use super::rule::{Wanted, When};
+use super::store::WatchStore;
+use crate::index::extract::tests::leaf;
+use crate::index::write::NewEntry;
+use crate::index::{Index, Writer};
+
+const ORIGIN: &str = "log.example";
+const NOW: u64 = 1_795_510_900;
+
+struct Bench {
+    folder: TempDir,
+    writer: Writer,
+    engine: Engine,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::open(&folder.path().join("index.sqlite")).unwrap();
+        let engine = Self::engine(folder.path());
+        Self { folder, writer, engine }
+    }
+
+    fn engine(folder: &Path) -> Engine {
+        Engine {
+            index: Arc::new(Index::open(&folder.join("index.sqlite")).unwrap()),
+            store: Arc::new(WatchStore::open(&folder.join("watches.sqlite")).unwrap()),
+            address: "https://monitor.example".to_owned(),
+        }
+    }
+
+    /// As after a crash: only what is on the disk.
+    fn restart(&mut self) {
+        self.engine = Self::engine(self.folder.path());
+    }
+
+    fn publish(&mut self, bytes: &[u8]) -> String {
+        let index = self.writer.begin(ORIGIN, 0).unwrap().next;
+        let hash = leaf_hash(bytes);
+        self.writer.append(ORIGIN, &[NewEntry { index, bytes, leaf: hash }]).unwrap();
+        hash.to_string()
+    }
+
+    fn watch(&self, wanted: &Wanted) -> i64 {
+        self.engine.add(wanted, &["desk".to_owned()], NOW).unwrap()
+    }
+
+    fn waiting(&self) -> Vec<Found> {
+        let messages = self.engine.store.waiting("desk", 100, NOW).unwrap();
+        messages.iter().map(|message| serde_json::from_str(&message.body).unwrap()).collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        self.waiting().into_iter().map(|found| found.event).collect()
+    }
+
+    fn deliver(&self) {
+        let messages = self.engine.store.waiting("desk", 100, NOW).unwrap();
+        self.engine.store.delivered("desk", &messages, NOW).unwrap();
+    }
+}
+
+fn contract(key: &str, previous: &str, amount: &str, at: &str) -> Vec<u8> {
+    let previous = if previous.is_empty() { "null".to_owned() } else { format!("\"{previous}\"") };
+    leaf(
+        "record",
+        &format!(
+            r#"{{"agency":"a.gov.example","at":"{at}","key":"{key}","log":"log.example","previous":{previous},"public":{{"amount":"{amount}","supplier":"Acme"}},"register":"contracts","title":"Bridge {key}"}}"#
+        ),
+    )
+}
+
+fn wanted(when: When, query: &str) -> Wanted {
+    Wanted {
+        name: format!("{when:?} {query}"),
+        when,
+        query: query.to_owned(),
+        channels: vec!["desk".to_owned()],
+        ..Wanted::default()
+    }
+}
+
+const AT: &str = "2026-11-24T09:00:00Z";
+
+#[test]
+fn a_new_watch_shows_the_past_at_once_and_tells_of_the_new_alone() {
+    let mut bench = Bench::new();
+    for key in ["C-1", "C-2"] {
+        bench.publish(&contract(key, "", "10.00", AT));
+    }
+    let id = bench.watch(&wanted(When::Found, "bridge"));
+    let hits = bench.engine.store.hits(id, 10).unwrap();
+    assert_eq!(hits.len(), 2);
+    assert!(hits.iter().all(|hit| hit.past));
+    bench.publish(&contract("C-3", "", "10.00", AT));
+    bench.engine.look(NOW).unwrap();
+    let told = bench.waiting();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].title.as_str(), told[0].index), ("Bridge C-3", Some(2)));
+    assert!(told[0].link.starts_with("https://monitor.example/log/") && told[0].link.ends_with("/2"));
+    assert_eq!(bench.engine.store.hits(id, 10).unwrap().len(), 3);
+}
+
+#[test]
+fn a_crash_before_the_delivery_repeats_an_alert_and_a_crash_before_the_look_loses_none() {
+    let mut bench = Bench::new();
+    bench.watch(&wanted(When::Found, "bridge"));
+    bench.publish(&contract("C-1", "", "10.00", AT));
+    bench.restart();
+    bench.engine.look(NOW).unwrap();
+    let first = bench.waiting();
+    bench.restart();
+    assert_eq!(bench.waiting(), first, "told again rather than lost");
+    bench.deliver();
+    bench.restart();
+    assert!(bench.waiting().is_empty());
+    bench.engine.look(NOW).unwrap();
+    assert!(bench.waiting().is_empty(), "and not twice without a crash");
+}
+
+#[test]
+fn an_index_that_is_made_anew_repeats_nothing() {
+    let mut bench = Bench::new();
+    bench.watch(&wanted(When::Found, "bridge"));
+    let entries: Vec<Vec<u8>> = ["C-1", "C-2"].iter().map(|key| contract(key, "", "1.00", AT)).collect();
+    bench.publish(&entries[0]);
+    bench.engine.look(NOW).unwrap();
+    bench.deliver();
+    for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(bench.folder.path().join(file));
+    }
+    bench.writer = Writer::open(&bench.folder.path().join("index.sqlite")).unwrap();
+    bench.restart();
+    bench.publish(&entries[0]);
+    bench.engine.look(NOW).unwrap();
+    assert!(bench.waiting().is_empty());
+    bench.publish(&entries[1]);
+    bench.engine.look(NOW).unwrap();
+    assert_eq!(bench.waiting().len(), 1);
+}
+
+#[test]
+fn a_change_tells_what_was_and_what_is() {
+    let mut bench = Bench::new();
+    let first = bench.publish(&contract("C-1", "", "1000.00", AT));
+    bench.engine.look(NOW).unwrap();
+    bench.watch(&wanted(When::Changed, "agency:a.gov.example"));
+    let second = bench.publish(&contract("C-1", &first, "9000.00", AT));
+    bench.publish(&contract("C-2", "", "5.00", AT));
+    let withdrawal = format!(
+        r#"{{"action":"withdraw","agency":"a.gov.example","at":"{AT}","key":"C-1","log":"log.example","previous":"{second}","register":"contracts"}}"#
+    );
+    bench.publish(&leaf("record", &withdrawal));
+    bench.engine.look(NOW).unwrap();
+    assert_eq!(bench.events(), ["changed", "withdrawn"], "a first version is no change");
+    let told = bench.waiting();
+    let change = &told[0].changes[0];
+    assert_eq!(
+        (change.path.as_str(), change.old.as_ref(), change.new.as_ref()),
+        ("/public/amount", Some(&Value::from("1000.00")), Some(&Value::from("9000.00")))
+    );
+    let text = told[0].to_text();
+    assert!(
+        text.contains("/public/amount: 1000.00 -> 9000.00") && text.contains("proof: https://"),
+        "{text}"
+    );
+}
+
+#[test]
+fn amounts_expressions_erasures_and_keys_are_watched() {
+    let mut bench = Bench::new();
+    bench.watch(&wanted(When::Found, "amount>1000"));
+    let pattern = Wanted { pattern: Some(r"Ac\w+\b".to_owned()), ..wanted(When::Found, "C-9") };
+    bench.watch(&pattern);
+    bench.watch(&wanted(When::Found, "is:erased"));
+    bench.watch(&wanted(When::Keys, ""));
+    bench.publish(&contract("C-1", "", "1000.00", AT));
+    bench.publish(&contract("C-2", "", "1000.01", AT));
+    bench.publish(&contract("C-9", "", "1.00", AT));
+    bench.publish(&leaf("tombstone", r#"{"agency":"a","at":"2026-11-24T09:00:00Z","basis":"court","entry":{"index":0,"leaf":"ab"},"erased":["/sealed"],"key":"C-1","log":"l","previous":null,"register":"contracts"}"#));
+    bench.publish(&leaf("agency", r#"{"action":"revoke","agency":"a.gov.example","at":"2026-11-24T09:00:00Z","keys":[],"log":"l","previous":null,"reason":"stolen"}"#));
+    bench.engine.look(NOW).unwrap();
+    let told: Vec<(u64, String)> =
+        bench.waiting().into_iter().map(|found| (found.index.unwrap(), found.watch.unwrap().name)).collect();
+    assert_eq!(
+        told,
+        [
+            (1, "Found amount>1000".to_owned()),
+            (2, "Found C-9".to_owned()),
+            (3, "Found is:erased".to_owned()),
+            (4, "Keys ".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn late_publication_is_told_only_where_it_is_certain() {
+    let mut bench = Bench::new();
+    let late = Wanted { days: Some(30), ..wanted(When::Late, "") };
+    bench.watch(&late);
+    // Before the first head nobody knows when an entry came.
+    bench.publish(&contract("C-1", "", "1.00", "2020-01-01T00:00:00Z"));
+    bench.writer.note_head(ORIGIN, 1, NOW - 100).unwrap();
+    bench.publish(&contract("C-2", "", "1.00", AT));
+    bench.publish(&contract("C-3", "", "1.00", "2026-01-01T00:00:00Z"));
+    bench.engine.look(NOW).unwrap();
+    let told: Vec<Option<u64>> = bench.waiting().into_iter().map(|found| found.index).collect();
+    assert_eq!(told, [Some(2)]);
+}
+
+#[test]
+fn silence_is_told_once_and_again_after_it_was_broken() {
+    let mut bench = Bench::new();
+    let silent = Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts") };
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.watch(&silent);
+    let day = 86_400;
+    for after in [1, 6, 8, 9, 10] {
+        bench.engine.look(NOW + after * day).unwrap();
+    }
+    assert_eq!(bench.events(), ["silent"]);
+    bench.publish(&contract("C-2", "", "1.00", "2026-12-05T00:00:00Z"));
+    bench.engine.look(NOW + 11 * day).unwrap();
+    assert_eq!(bench.events(), ["silent"]);
+    bench.engine.look(NOW + 30 * day).unwrap();
+    assert_eq!(bench.events(), ["silent", "silent"]);
+}
+
+#[test]
+fn misbehaviour_is_told_once_for_each_alert() {
+    let bench = Bench::new();
+    bench.watch(&wanted(When::Misbehaviour, ""));
+    let alert = |id| LogAlert {
+        id,
+        origin: ORIGIN.to_owned(),
+        title: "fork".to_owned(),
+        detail: "two roots".to_owned(),
+    };
+    bench.engine.take_alerts(&[alert(1), alert(2)], NOW).unwrap();
+    bench.engine.take_alerts(&[alert(2), alert(3)], NOW).unwrap();
+    assert_eq!(bench.events(), ["misbehaviour"; 3]);
+    assert_eq!(bench.engine.store.place("alerts").unwrap(), Some(3));
+}
+
+#[test]
+fn watches_made_elsewhere_are_seen_without_a_restart_and_the_same_watch_is_one() {
+    let mut bench = Bench::new();
+    bench.engine.look(NOW).unwrap();
+    let elsewhere = Bench::engine(bench.folder.path());
+    let first = elsewhere.add(&wanted(When::Found, "bridge"), &["desk".to_owned()], NOW).unwrap();
+    let again = elsewhere.add(&wanted(When::Found, "bridge"), &["desk".to_owned()], NOW + 5).unwrap();
+    assert_eq!(first, again);
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.engine.look(NOW).unwrap();
+    assert_eq!(bench.events(), ["found"]);
+    assert!(elsewhere.store.remove(first).unwrap() && !elsewhere.store.remove(first).unwrap());
+    bench.publish(&contract("C-2", "", "1.00", AT));
+    bench.engine.look(NOW).unwrap();
+    assert_eq!(bench.waiting().len(), 1);
+}
+
+#[test]
+fn tests_and_heartbeats_come_when_they_are_due() {
+    let bench = Bench::new();
+    let id = bench.watch(&wanted(When::Found, "x"));
+    assert!(bench.engine.test(id, NOW).unwrap() && !bench.engine.test(99, NOW).unwrap());
+    assert_eq!(bench.events(), ["test"]);
+    let store = &bench.engine.store;
+    let beat = |now| store.heartbeat("desk", 3_600, "{\"event\":\"heartbeat\"}", now).unwrap();
+    assert!(beat(NOW) && !beat(NOW + 3_599) && beat(NOW + 3_600));
+    assert_eq!(bench.events(), ["test", "heartbeat"], "only the newest waits");
+}
+
+#[test]
+fn a_failing_channel_waits_longer_each_time_and_is_shown() {
+    let bench = Bench::new();
+    let store = &bench.engine.store;
+    store.send("desk", "a", "{}", NOW).unwrap();
+    store.send("desk", "a", "{}", NOW).unwrap();
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        store.failed("desk", "refused", NOW).unwrap();
+        waits.push(store.channel("desk").unwrap().retry_at.unwrap() - NOW);
+    }
+    assert_eq!(waits[..4], [5, 10, 20, 40]);
+    assert_eq!(waits[11], 3_600);
+    assert!(store.waiting("desk", 10, NOW).unwrap().is_empty());
+    assert_eq!(store.waiting("desk", 10, NOW + 3_600).unwrap().len(), 1, "the same message is one");
+    let state = store.channel("desk").unwrap();
+    assert_eq!((state.failures, state.error.as_deref(), state.waiting), (12, Some("refused"), 1));
+    let messages = store.waiting("desk", 10, NOW + 3_600).unwrap();
+    store.delivered("desk", &messages, NOW + 3_600).unwrap();
+    let state = store.channel("desk").unwrap();
+    assert_eq!((state.failures, state.error, state.waiting), (0, None, 0));
+}
