@@ -21,12 +21,17 @@
 //! | [`verdict`] | facts to one of seven states, pure |
 //! | [`feed`] | verified entries to consumers |
 //! | [`reread`] | entries that a consumer missed |
-//! | [`replay`] | the registry replayed, every statement judged |
 //! | [`crosscheck`] | what witnesses and other monitors hold |
 //! | [`alerts`] | alerts on their way out |
 //! | [`service`] | the monitor over HTTP |
 //! | [`status`] | states as JSON and as gauges |
 //! | [`index`] | verified entries, searchable: one SQLite file |
+//! | [`channel`] | how alerts reach people |
+//! | [`newsroom`] | index, watches, channels and pages, put together |
+//! | [`history`] | a record through time, with what changed |
+//! | [`rows`] | entries as CSV and NDJSON, pure |
+//! | [`watch`] | saved searches that tell when something new is found |
+//! | [`web`] | pages for people |
 //! | [`run`] | threads, listeners, and an orderly end |
 //! | [`cli`] | the command line |
 
@@ -34,6 +39,7 @@ pub mod accuse;
 pub mod alerts;
 pub mod archive;
 pub mod case;
+pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod crosscheck;
@@ -42,13 +48,15 @@ pub mod feed;
 pub mod folder;
 pub mod follow;
 pub mod heads;
+pub mod history;
 pub mod index;
 pub mod judge;
+pub mod newsroom;
 pub mod rebuild;
 pub mod receipt;
-pub mod replay;
 pub mod report;
 pub mod reread;
+pub mod rows;
 pub mod run;
 pub mod service;
 pub mod source;
@@ -57,3 +65,5 @@ pub mod store;
 pub mod tiles;
 pub mod trust;
 pub mod verdict;
+pub mod watch;
+pub mod web;

@@ -23,12 +23,14 @@ use crate::case::{Case, CaseError};
 use crate::config::{Config, Followed, MonitorConfigError};
 use crate::folder::{Folder, FolderError, read};
 use crate::follow::Follower;
-use crate::replay::Replay;
+use crate::newsroom::{Newsroom, NewsroomError};
 use crate::report::LOST;
 use crate::service::HttpService;
 use crate::source::Network;
 use crate::status::{Gauges, readiness};
 use crate::store::{Opened, Store, StoreError};
+use crate::web::front::Front;
+use crate::web::pages;
 
 /// Pause between two rounds of asking the others.
 const CROSSCHECK_PAUSE: Duration = Duration::from_secs(60);
@@ -59,6 +61,9 @@ pub enum MonitorError {
     /// Only one of the two is set.
     #[error("monitor.toml: listen.tls_certificate and listen.tls_key are needed together")]
     TlsHalf,
+    /// Index, watches, channels or pages.
+    #[error(transparent)]
+    Newsroom(#[from] NewsroomError),
     /// The process lacks something.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -191,11 +196,17 @@ pub async fn run(monitor: Monitor, ready: impl FnOnce(Addresses)) -> Result<(), 
     ));
     let gauges = Gauges::new(&metrics);
     let (failed, mut failures) = mpsc::channel(1);
-    let threads = Threads::start(&monitor, &shutdown, &failed)?;
+    let newsroom = Newsroom::open(&monitor.folder, &monitor.config, &monitor.cases, &monitor.store)?;
+    let pages = pages(newsroom.app(Arc::clone(&monitor.clock)));
+    let mut threads = Threads::start(&monitor, &shutdown, &failed)?;
+    let started = newsroom.start(&monitor.clock, &shutdown, &Handle::current());
+    threads
+        .running
+        .extend(started.map_err(|error| MonitorError::System("a thread cannot be started", error))?);
     drop(failed);
 
     let health = AdminService::new(metrics, readiness(monitor.cases.clone()));
-    let service = HttpService::new(monitor.cases.clone(), threads.wake.clone());
+    let service = Front::new(HttpService::new(monitor.cases.clone(), threads.wake.clone()), pages);
     let limits = listen::Limits::default();
     let admin = listen::serve(admin, health, limits, shutdown.clone(), connections.clone());
     let admin = tokio::spawn(admin);
@@ -251,11 +262,6 @@ impl Threads {
             let follower = Follower::new(Arc::clone(case), shutdown.clone())?;
             running.push(supervise("follower", failed, move || follower.run(&woken))?);
             wake.push(sender);
-        }
-        for case in &monitor.cases {
-            let Some(replay) = Replay::open(Arc::clone(case))? else { continue };
-            let ended = shutdown.clone();
-            running.push(supervise("replay", failed, move || replay.run(&ended))?);
         }
         let (deliverer, ended) = (monitor.deliverer(), shutdown.clone());
         running.push(supervise("alerts", failed, move || deliverer.run(&ended))?);

@@ -62,13 +62,6 @@ struct App {
 #[derive(Clone, Debug)]
 pub struct HttpService(Arc<App>);
 
-/// Whether a path belongs to this service; others may be the business of pages for people.
-#[must_use]
-pub fn is_mine(path: &str) -> bool {
-    let first = path.split('/').nth(1).unwrap_or("");
-    matches!(first, "heads" | "receipts" | "status" | "evidence")
-}
-
 /// The body of `POST /receipts`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +72,17 @@ struct ReceiptBody {
     entry: Option<String>,
     /// Its leaf hash in hex, instead of the entry.
     leaf_hash: Option<String>,
+}
+
+/// Whether a path is one of this service; the others are pages.
+#[must_use]
+pub fn is_mine(path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("heads" | "receipts" | "status"), _) => true,
+        (Some("evidence"), id) => id.is_some(),
+        _ => false,
+    }
 }
 
 impl HttpService {

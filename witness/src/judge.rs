@@ -83,7 +83,8 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     checkpoint: Checkpoint,
-    note: Note,
+    text: String,
+    lines: Vec<SignatureLine>,
 }
 
 impl Signed {
@@ -102,13 +103,13 @@ impl Signed {
     /// The text, extension lines included, as it was signed.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.note.text()
+        &self.text
     }
 
     /// The log's signatures that were verified.
     #[must_use]
     pub fn lines(&self) -> &[SignatureLine] {
-        self.note.signatures()
+        &self.lines
     }
 
     /// The note with the verified signatures, then `more`.
@@ -116,7 +117,7 @@ impl Signed {
     /// # Errors
     /// [`NoteError::TooMany`].
     pub fn note(&self, more: &[SignatureLine]) -> Result<Note, NoteError> {
-        self.note.with_signatures([self.lines(), more].concat())
+        Note::new(self.text.clone(), [&self.lines, more].concat())
     }
 }
 
@@ -142,8 +143,7 @@ pub fn open(note: &Note, keys: &[VerifierKey]) -> Result<Signed, Refusal> {
             lines.push(verified.line.clone());
         }
     }
-    let note = note.with_signatures(lines).map_err(Refusal::NotSigned)?;
-    Ok(Signed { checkpoint, note })
+    Ok(Signed { checkpoint, text: note.text().to_owned(), lines })
 }
 
 /// Judges what a log has signed against the head that was cosigned last; the empty tree if there is none.

@@ -12,13 +12,16 @@
 //! Absent on purpose: what the commands do, beyond putting it together.
 
 mod compare;
+mod export;
 mod fsck;
 mod init;
 mod once;
 mod output;
 mod run;
+mod search;
 mod status;
 mod verify;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,6 +60,12 @@ enum Command {
     VerifyEvidence(verify::VerifyEvidence),
     /// Check what this monitor has kept: hashes, heads, evidence.
     Fsck(fsck::Fsck),
+    /// Search what is verified.
+    Search(search::Search),
+    /// Saved searches that tell when something new is found.
+    Watch(watch::Watch),
+    /// Export what is verified, as a table or as a database.
+    Export(export::Export),
     /// Compare our heads with those of other monitors and witnesses.
     Compare(compare::Compare),
 }
@@ -97,6 +106,9 @@ fn run(command: Command, output: &Output) -> Result<i32, Failure> {
         Command::Status(command) => command.run(output),
         Command::VerifyEvidence(command) => command.run(output),
         Command::Fsck(command) => command.run(output),
+        Command::Search(command) => command.run(output).map(|()| 0),
+        Command::Watch(command) => command.run(output).map(|()| 0),
+        Command::Export(command) => command.run(output).map(|()| 0),
         Command::Compare(command) => command.run(output),
     }
 }

@@ -13,7 +13,6 @@ use super::output::{Failure, Output};
 use super::status::text_of;
 use crate::case::{Case, CaseError};
 use crate::follow::Follower;
-use crate::replay::{Replay, Step};
 use crate::run::Monitor;
 use crate::status::status_of;
 
@@ -59,12 +58,7 @@ fn look(case: &Arc<Case>, monitor: &Monitor, shutdown: &Shutdown, alone: bool) -
     if !alone {
         case.crosscheck(&monitor.network, &monitor.config.peers)?;
     }
-    let replay = Replay::open(Arc::clone(case))?;
-    Follower::new(Arc::clone(case), shutdown.clone())?.round()?;
-    if let Some(mut replay) = replay {
-        while !shutdown.is_asked() && replay.step(Duration::ZERO)? == Step::Judged {}
-    }
-    Ok(())
+    Follower::new(Arc::clone(case), shutdown.clone())?.round()
 }
 
 fn show_progress(output: &Output, cases: &[Arc<Case>], over: &AtomicBool) {

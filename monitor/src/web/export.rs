@@ -1,0 +1,120 @@
+//! `/export/<form>?q=`: what a search finds, as CSV, NDJSON, an Atom feed or a JSON Feed.
+//!
+//! An export is bounded; `next` in the `Link` header says where to go on. The whole index is a file of its own, which
+//! `daybook-monitor export` copies.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as Params, State};
+use axum::response::Response;
+use http::{HeaderValue, header};
+
+use super::request::{Reader, query as query_string};
+use super::search::{Asked, log_hash};
+use super::{App, Failure, Outcome, page, record};
+use crate::channel::feed::{Feed, Item};
+use crate::index::Row;
+use crate::index::query::Query;
+use crate::index::search::PAGE_ROWS_MAX;
+use crate::rows;
+
+/// Entries of one export.
+const EXPORT_ROWS_MAX: usize = 1_000;
+/// Entries of a register that is exported here.
+const RSF_ROWS_MAX: usize = 20_000;
+/// Entries of a feed.
+const FEED_ROWS_MAX: usize = 50;
+
+/// `GET /export/<form>?q=`
+pub(super) async fn export(
+    State(app): State<Arc<App>>,
+    reader: Reader,
+    Path(form): Path<String>,
+    Params(asked): Params<Asked>,
+) -> Response {
+    page(app, reader, move |app, _| match form.as_str() {
+        "csv" => table(app, &asked, "csv", "text/csv; charset=utf-8", rows::csv),
+        "ndjson" => table(app, &asked, "ndjson", "application/x-ndjson", rows::ndjson),
+        "rsf" => register(app, &asked),
+        "atom" => Ok(record::inline("application/atom+xml; charset=utf-8", feed(app, &asked)?.atom())),
+        "json" => Ok(record::inline("application/feed+json; charset=utf-8", feed(app, &asked)?.json())),
+        _ => Err(Failure::NotFound),
+    })
+    .await
+}
+
+fn collect(app: &App, asked: &Asked, rows_max: usize) -> Result<(Vec<Row>, Option<i64>), Failure> {
+    let query = Query::parse(&asked.text());
+    let (mut asked, mut rows, mut next) = (asked.clone(), Vec::new(), None);
+    while rows.len() < rows_max {
+        let hits = app.index.search(&query, asked.place(), PAGE_ROWS_MAX.min(rows_max - rows.len()))?;
+        rows.extend(hits.rows);
+        next = hits.next;
+        // A search that stopped early may go on for long; the reader goes on instead.
+        if next.is_none() || hits.cut_short {
+            break;
+        }
+        asked.at = next;
+    }
+    Ok((rows, next))
+}
+
+fn table(
+    app: &App,
+    asked: &Asked,
+    ending: &str,
+    kind: &'static str,
+    write: impl Fn(&[Row]) -> String,
+) -> Outcome {
+    let (rows, next) = collect(app, asked, EXPORT_ROWS_MAX)?;
+    let mut response = record::download(&format!("daybook.{ending}"), kind, write(&rows).into_bytes());
+    if let Some(next) = next {
+        let (text, next) = (asked.text(), next.to_string());
+        let query = query_string(&[("q", &text), ("order", &asked.order), ("at", &next)]);
+        let link = format!("</export/{ending}?{query}>; rel=\"next\"");
+        response
+            .headers_mut()
+            .insert(header::LINK, HeaderValue::from_str(&link).expect("it is percent-encoded"));
+    }
+    Ok(response)
+}
+
+/// A register is exported whole or not at all.
+fn register(app: &App, asked: &Asked) -> Outcome {
+    let asked = Asked { order: "oldest".to_owned(), at: None, ..asked.clone() };
+    let (found, next) = collect(app, &asked, RSF_ROWS_MAX)?;
+    if next.is_some() {
+        let text = format!("the register has more than {RSF_ROWS_MAX} entries: use daybook-monitor export");
+        return Err(Failure::Refused(text));
+    }
+    let text = rows::rsf(&found).map_err(Failure::Refused)?;
+    Ok(record::download("register.rsf", "text/plain; charset=utf-8", text.into_bytes()))
+}
+
+fn feed(app: &App, asked: &Asked) -> Result<Feed, Failure> {
+    let text = asked.text();
+    let newest = Asked { order: String::new(), at: None, ..asked.clone() };
+    let (rows, _) = collect(app, &newest, FEED_ROWS_MAX)?;
+    let query = query_string(&[("q", &text)]);
+    let items = rows.iter().map(|row| item(app, row));
+    Ok(Feed {
+        id: format!("{}/search?{query}", app.address()),
+        title: if text.is_empty() { "Daybook".to_owned() } else { format!("Daybook: {text}") },
+        page: format!("{}/search?{query}", app.address()),
+        address: format!("{}/export/atom?{query}", app.address()),
+        items: items.collect(),
+        now: i64::try_from(app.now()).unwrap_or(0),
+    })
+}
+
+fn item(app: &App, row: &Row) -> Item {
+    let link = format!("{}{}", app.address(), record::path(&log_hash(&row.origin), row.index));
+    Item {
+        id: link.clone(),
+        title: super::search::name(row),
+        link,
+        updated: row.logged_after.or(row.at_seconds).unwrap_or(0),
+        author: row.agency.clone().unwrap_or_else(|| row.origin.clone()),
+        text: crate::index::extract::extract(&row.bytes).text,
+    }
+}

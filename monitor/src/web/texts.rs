@@ -1,0 +1,274 @@
+//! Every text of the pages, in every language: a struct with a field for each, so that a missing one does not compile.
+//!
+//! `{0}` and `{1}` stand for what [`fill`] puts there. What comes from a log is never translated.
+
+/// A language of the pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    English,
+    /// Chinese, in simplified letters.
+    Chinese,
+}
+
+impl Lang {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// Its code in HTML and in `?lang=`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
+    /// Its own name for itself.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Chinese => "中文",
+        }
+    }
+
+    /// The language with this code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.code() == code)
+    }
+
+    /// The first language of an `Accept-Language` header that there is.
+    #[must_use]
+    pub fn accepted(header: &str) -> Option<Self> {
+        let codes = header.split(',').map(|part| part.split(';').next().unwrap_or("").trim());
+        codes
+            .filter_map(|code| Self::parse(&code.split('-').next().unwrap_or("").to_ascii_lowercase()))
+            .next()
+    }
+
+    /// Its texts.
+    #[must_use]
+    pub fn texts(self) -> &'static Texts {
+        match self {
+            Self::English => &super::english::TEXTS,
+            Self::Chinese => &super::chinese::TEXTS,
+        }
+    }
+}
+
+/// Puts values where `{0}`, `{1}` stand.
+#[must_use]
+pub fn fill(text: &str, values: &[&str]) -> String {
+    let mut out = text.to_owned();
+    for (at, value) in values.iter().enumerate() {
+        out = out.replace(&format!("{{{at}}}"), value);
+    }
+    out
+}
+
+/// The texts of one language.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the English text beside each name says what it is")]
+pub struct Texts {
+    pub site: &'static str,
+    pub skip: &'static str,
+    pub menu: &'static str,
+    pub overview: &'static str,
+    pub search: &'static str,
+    pub agencies: &'static str,
+    pub watches: &'static str,
+    pub evidence: &'static str,
+    pub health: &'static str,
+    pub language: &'static str,
+    pub footer: &'static str,
+    pub not_found: &'static str,
+    pub not_found_detail: &'static str,
+    pub failed: &'static str,
+    pub failed_detail: &'static str,
+    pub forbidden: &'static str,
+    pub forbidden_detail: &'static str,
+    pub bad_request: &'static str,
+    pub busy: &'static str,
+    pub busy_detail: &'static str,
+
+    pub overview_lead: &'static str,
+    pub no_logs: &'static str,
+    pub states: [(&'static str, &'static str, &'static str); 7],
+    pub log: &'static str,
+    pub state: &'static str,
+    pub verified_entries: &'static str,
+    pub indexed_entries: &'static str,
+    pub indexing_behind: &'static str,
+    pub newest_head: &'static str,
+    pub rate: &'static str,
+    pub time_left: &'static str,
+    pub growth: &'static str,
+    pub growth_alt: &'static str,
+    pub witnesses: &'static str,
+    pub no_witnesses: &'static str,
+    pub never: &'static str,
+    pub open_alarms: &'static str,
+    pub no_alarms: &'static str,
+    pub newest_entries: &'static str,
+    pub entries_unit: &'static str,
+    pub time_to_publication: &'static str,
+    pub time_to_publication_none: &'static str,
+
+    pub search_label: &'static str,
+    pub search_button: &'static str,
+    pub search_help: &'static str,
+    pub search_examples: &'static [(&'static str, &'static str)],
+    pub hits: &'static str,
+    pub hits_many: &'static str,
+    pub hits_page: &'static str,
+    pub no_hits: &'static str,
+    pub cut_short: &'static str,
+    pub query_cut: &'static str,
+    pub older: &'static str,
+    pub newer_first: &'static str,
+    pub older_first: &'static str,
+    pub next_page: &'static str,
+    pub download: &'static str,
+    pub feed: &'static str,
+    pub filter: &'static str,
+    pub from_day: &'static str,
+    pub to_day: &'static str,
+    pub amount_from: &'static str,
+    pub all: &'static str,
+    pub watch_this: &'static str,
+
+    pub entry: &'static str,
+    pub kind: &'static str,
+    pub agency: &'static str,
+    pub register: &'static str,
+    pub key: &'static str,
+    pub title: &'static str,
+    pub at: &'static str,
+    pub logged: &'static str,
+    pub logged_between: &'static str,
+    pub logged_before: &'static str,
+    pub logged_after: &'static str,
+    pub logged_unknown: &'static str,
+    pub late_at_least: &'static str,
+    pub in_time_unknown: &'static str,
+    pub leaf_hash: &'static str,
+    pub index: &'static str,
+    pub amounts: &'static str,
+    pub content: &'static str,
+    pub signed_by: &'static str,
+    pub raw: &'static str,
+    pub raw_binary: &'static str,
+    pub history: &'static str,
+    pub history_of: &'static str,
+    pub first_version: &'static str,
+    pub no_change: &'static str,
+    pub withdrawn: &'static str,
+    pub erased: &'static str,
+    pub erased_later: &'static str,
+    pub disputed: &'static str,
+    pub superseded: &'static str,
+    pub latest_version: &'static str,
+    pub field: &'static str,
+    pub before: &'static str,
+    pub after: &'static str,
+    pub absent: &'static str,
+    pub citation: &'static str,
+    pub citation_text: &'static str,
+    pub bundle: &'static str,
+    pub bundle_help: &'static str,
+    pub proof: &'static str,
+    pub proof_lead: &'static str,
+    pub proof_drawing: &'static str,
+    pub proof_none: &'static str,
+    pub proof_leaf: &'static str,
+    pub proof_step_left: &'static str,
+    pub proof_step_right: &'static str,
+    pub proof_root: &'static str,
+    pub proof_signed: &'static str,
+    pub not_indexed: &'static str,
+
+    pub agencies_lead: &'static str,
+    pub registers: &'static str,
+    pub entries: &'static str,
+    pub newest: &'static str,
+    pub average_late: &'static str,
+    pub worst_late: &'static str,
+    pub late_note: &'static str,
+    pub volume: &'static str,
+    pub volume_alt: &'static str,
+    pub key_changes: &'static str,
+
+    pub watches_lead: &'static str,
+    pub no_watches: &'static str,
+    pub watch_name: &'static str,
+    pub watch_query: &'static str,
+    pub watch_rule: &'static str,
+    pub watch_rules: [(&'static str, &'static str); 6],
+    pub watch_days: &'static str,
+    pub watch_pattern: &'static str,
+    pub watch_channels: &'static str,
+    pub watch_channels_help: &'static str,
+    pub watch_add: &'static str,
+    pub watch_remove: &'static str,
+    pub watch_test: &'static str,
+    pub watch_tested: &'static str,
+    pub watch_import: &'static str,
+    pub watch_import_help: &'static str,
+    pub watch_hits: &'static str,
+    pub watch_no_hits: &'static str,
+    pub watch_searching: &'static str,
+    pub watch_past: &'static str,
+    pub watch_newest: &'static str,
+    pub token: &'static str,
+    pub token_help: &'static str,
+    pub sign_in: &'static str,
+    pub sign_out: &'static str,
+    pub wrong_token: &'static str,
+
+    pub evidence_lead: &'static str,
+    pub no_evidence: &'static str,
+    pub evidence_check: &'static str,
+    pub alarms: &'static str,
+    pub alarm_since: &'static str,
+
+    pub health_lead: &'static str,
+    pub channels: &'static str,
+    pub channel: &'static str,
+    pub channel_ok: &'static str,
+    pub channel_failing: &'static str,
+    pub channel_waiting: &'static str,
+    pub last_delivery: &'static str,
+    pub no_channels: &'static str,
+
+    pub seconds: &'static str,
+    pub minutes: &'static str,
+    pub hours: &'static str,
+    pub days: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_first_that_the_reader_knows() {
+        assert_eq!(Lang::accepted("fr, zh-CN;q=0.9, en;q=0.8"), Some(Lang::Chinese));
+        assert_eq!(Lang::accepted("EN-gb"), Some(Lang::English));
+        assert_eq!(Lang::accepted("*"), None);
+    }
+
+    #[test]
+    fn every_language_fills_the_same_places() {
+        let debug = |lang: Lang| format!("{:#?}", lang.texts());
+        let places = |text: &str| (text.matches("{0}").count(), text.matches("{1}").count());
+        let (english, chinese) = (debug(Lang::English), debug(Lang::Chinese));
+        let fields = |text: &str| text.lines().filter(|line| line.contains(": ")).count();
+        assert_eq!(fields(&english), fields(&chinese));
+        for (one, other) in english.lines().zip(chinese.lines()) {
+            assert_eq!(places(one), places(other), "{one} / {other}");
+        }
+    }
+}
