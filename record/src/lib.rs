@@ -2,7 +2,8 @@
 //!
 //! Pure: no I/O, no clock, no randomness. A monitor and a server that use this crate see the same records.
 //!
-//! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits. [`sealed`] fields are
+//! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits,
+//! and [`evidence`] shows that it took one that it should not. [`sealed`] fields are
 //! shown one by one, [`erasable`] ones can be destroyed, both by an [`opening`]. [`json`], [`ids`] and [`time`] are the
 //! small values they are made of. [`rsf`] and [`exchange`] read registers as others publish them.
 
@@ -10,6 +11,7 @@
 
 pub mod diff;
 pub mod erasable;
+pub mod evidence;
 pub mod exchange;
 pub mod ids;
 pub mod json;

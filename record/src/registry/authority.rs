@@ -4,7 +4,7 @@
 //! counts. An officer is a key name, and a name has one live key, so nobody counts twice.
 
 use tlog::crypto;
-use tlog::ids::KeyName;
+use tlog::ids::{KeyName, LeafIndex};
 use tlog::vkey::{KeyKind, VerifierKey};
 
 use super::keys::{End, Grant, KeyState};
@@ -48,6 +48,29 @@ impl Registry {
         Ok(Authentic { statement, keys })
     }
 
+    /// The entry that rules a refused statement out by itself, where there is one: it ended the key that signed, or
+    /// brought in the key that is taken or does not verify. With it a monitor makes an evidence file.
+    #[must_use]
+    pub fn contradicted_by(&self, statement: &Statement, refusal: &Refusal) -> Option<LeafIndex> {
+        let named = |name: &KeyName| {
+            let lines = statement.signatures().iter().filter(move |line| line.name() == name);
+            lines.filter_map(|line| self.keys.of_line(line)).next()
+        };
+        match refusal {
+            Refusal::NotAllowed(NotAllowed::Retired(name, _) | NotAllowed::Revoked(name, _)) => {
+                named(name)?.end.map(End::index)
+            }
+            Refusal::NotAllowed(NotAllowed::BadSignature(name))
+            | Refusal::Inadmissible(Rule::SignatureForm(name)) => named(name).map(|state| state.since),
+            Refusal::Inadmissible(Rule::KeyTaken(name)) => {
+                let mut brought_in = statement.body().brings_in().into_iter();
+                let key = brought_in.find(|key| key.name() == name)?;
+                self.keys.of_material(key).map(|state| state.since)
+            }
+            _ => None,
+        }
+    }
+
     /// The signers as the registry knows them now.
     pub(super) fn signers<'a>(&'a self, authentic: &'a Authentic) -> Result<Signers<'a>, Refusal> {
         let mut signers = Signers { known: Vec::new(), brought_in: Vec::new() };
@@ -80,6 +103,11 @@ fn check_signature(key: &VerifierKey, text: &str, signature: &[u8]) -> Result<()
         _ => false,
     };
     if good { Ok(()) } else { Err(NotAllowed::BadSignature(name()).into()) }
+}
+
+/// Whether a signature by that key is good and in its one form.
+pub(crate) fn signature_holds(key: &VerifierKey, text: &str, signature: &[u8]) -> bool {
+    check_signature(key, text, signature).is_ok()
 }
 
 fn live(state: &KeyState) -> Result<(), NotAllowed> {

@@ -109,6 +109,11 @@ impl KeyRing {
         self.get(key.name(), key.id()).filter(|state| state.key == *key)
     }
 
+    /// The key that has the same public key, whatever its name. Cost: a look at every key.
+    pub(super) fn of_material(&self, key: &VerifierKey) -> Option<&KeyState> {
+        self.by_name.values().flatten().find(|state| state.key.same_key(key))
+    }
+
     /// Whether the public key, or another with its name and ID, was brought in before.
     pub(super) fn is_taken(&self, key: &VerifierKey) -> bool {
         self.materials.contains(key.material()) || self.get(key.name(), key.id()).is_some()

@@ -27,6 +27,7 @@ use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, Origin, TreeSize};
 use tlog::vkey::VerifierKey;
 
+pub(crate) use self::authority::signature_holds;
 pub use self::history::{Chain, History, MemoryHistory};
 pub use self::keys::{End, Grant, KeyState};
 use self::keys::{KeyPlace, KeyRing};

@@ -14,7 +14,7 @@ use crate::vkey::{KeyKind, VerifierKey};
 
 /// A checkpoint and one signature under it. Nothing is verified by having one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SignedHead {
+pub struct SignedHead {
     pub(super) checkpoint: Checkpoint,
     line: SignatureLine,
 }
@@ -24,7 +24,8 @@ impl SignedHead {
     ///
     /// A line that bears the key's name and ID and does not verify may have been put there by anyone to spoil the
     /// note, and is left out like the others.
-    pub(super) fn by(key: &VerifierKey, note: &Note) -> Option<Self> {
+    #[must_use]
+    pub fn by(key: &VerifierKey, note: &Note) -> Option<Self> {
         let parsed = Checkpoint::parse(note.text()).ok()?;
         let checkpoint = match key.kind() {
             KeyKind::CosignatureMlDsa44 => Checkpoint::new(parsed.origin().clone(), parsed.head()),
@@ -37,7 +38,8 @@ impl SignedHead {
     }
 
     /// The time of a cosignature, 0 for other signatures; `None` if the signature does not hold.
-    pub(super) fn verify(&self, key: &VerifierKey) -> Option<u64> {
+    #[must_use]
+    pub fn verify(&self, key: &VerifierKey) -> Option<u64> {
         if key.kind() == KeyKind::EcdsaP256 && !crypto::is_canonical_p256_signature(self.line.signature()) {
             return None;
         }
@@ -47,7 +49,10 @@ impl SignedHead {
     }
 
     /// From the block of the checkpoint and the block of its signature.
-    pub(super) fn parse(
+    ///
+    /// # Errors
+    /// [`EvidenceParseError::Line`].
+    pub fn parse(
         text: &Block<'_>,
         signature: &Block<'_>,
         accused: &VerifierKey,
@@ -72,17 +77,26 @@ impl SignedHead {
     }
 
     /// The two blocks.
-    pub(super) fn blocks(&self) -> [Vec<String>; 2] {
+    #[must_use]
+    pub fn blocks(&self) -> [Vec<String>; 2] {
         let text = self.checkpoint.to_text();
         let lines = text.split_terminator('\n').map(str::to_owned);
         [lines.collect(), vec![self.line.to_string()]]
+    }
+
+    /// The checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     pub(super) fn head(&self) -> TreeHead {
         self.checkpoint.head()
     }
 
-    pub(super) fn role(&self, key: &VerifierKey) -> Option<Role> {
+    /// As what the key signs it.
+    #[must_use]
+    pub fn role(&self, key: &VerifierKey) -> Option<Role> {
         role_of(key, self.checkpoint.origin())
     }
 }

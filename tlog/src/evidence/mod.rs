@@ -35,7 +35,8 @@ use crate::vkey::VerifierKey;
 use claim::{Claim, ordered, sides};
 use container::Container;
 pub use container::{EVIDENCE_BYTES_MAX, EvidenceParseError};
-use head::{SignedHead, signed_by_one_key};
+pub use head::SignedHead;
+use head::signed_by_one_key;
 pub use verdict::{About, Contradiction, SignedTree};
 
 /// Who is accused: what the key is for.
