@@ -4,9 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use record::evidence::RecordEvidence;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tlog::evidence::{Contradiction, EVIDENCE_BYTES_MAX, Evidence};
+use tlog::evidence::{EVIDENCE_BYTES_MAX, Evidence, EvidenceParseError};
 use tlog::hash::Hash;
 use tlog::policy::Policy;
 use tlog::vkey::{KeyKind, VerifierKey};
@@ -64,7 +65,7 @@ fn keys_of(policy: &Policy) -> Vec<VerifierKey> {
 
 /// What one file says.
 enum Verdict {
-    Proved { form: &'static str, id: Hash, contradiction: Box<Contradiction> },
+    Proved { form: &'static str, id: Hash, text: String, facts: Vec<(String, String)> },
     Not { exit_code: i32, why: String },
 }
 
@@ -109,13 +110,13 @@ impl VerifyEvidence {
 fn checked(path: &Path, keys: &[VerifierKey]) -> CheckedFile {
     let file = path.display().to_string();
     match judge(path, keys) {
-        Verdict::Proved { form, id, contradiction } => CheckedFile {
-            text: format!("PROVED: {file}\n{contradiction}"),
+        Verdict::Proved { form, id, text, facts } => CheckedFile {
+            text: format!("PROVED: {file}\n{text}"),
             file,
             proved: true,
             form: Some(form),
             id: Some(id.to_string()),
-            facts: contradiction.facts().into_iter().map(|(name, value)| (name, value.into())).collect(),
+            facts: facts.into_iter().map(|(name, value)| (name, value.into())).collect(),
             error: None,
             exit_code: 0,
         },
@@ -144,17 +145,29 @@ fn judge(path: &Path, keys: &[VerifierKey]) -> Verdict {
         Ok(bytes) => bytes,
         Err(error) => return Verdict::Not { exit_code: EXIT_FAILED, why: error.to_string() },
     };
-    let evidence = match Evidence::parse(&bytes) {
-        Ok(evidence) => evidence,
-        Err(error) => return Verdict::Not { exit_code: EXIT_MALFORMED, why: error.to_string() },
-    };
-    match evidence.verify(keys) {
-        Ok(contradiction) => {
-            let (form, id) = (evidence.form(), evidence.id());
-            Verdict::Proved { form, id, contradiction: Box::new(contradiction) }
-        }
-        Err(error) => Verdict::Not { exit_code: EXIT_WRONG, why: error.to_string() },
+    match Evidence::parse(&bytes) {
+        Ok(evidence) => verdict(evidence.verify(keys).map(|found| {
+            let (text, facts) = (found.to_string(), found.facts());
+            Verdict::Proved { form: evidence.form(), id: evidence.id(), text, facts }
+        })),
+        Err(EvidenceParseError::UnknownForm(_)) => judge_records(&bytes, keys),
+        Err(error) => Verdict::Not { exit_code: EXIT_MALFORMED, why: error.to_string() },
     }
+}
+
+/// The forms that are about records and not about trees.
+fn judge_records(bytes: &[u8], keys: &[VerifierKey]) -> Verdict {
+    match RecordEvidence::parse(bytes) {
+        Ok(evidence) => verdict(evidence.verify(keys).map(|found| {
+            let (text, facts) = (found.to_string(), found.facts());
+            Verdict::Proved { form: evidence.form().as_str(), id: evidence.id(), text, facts }
+        })),
+        Err(error) => Verdict::Not { exit_code: EXIT_MALFORMED, why: error.to_string() },
+    }
+}
+
+fn verdict<E: std::fmt::Display>(verified: Result<Verdict, E>) -> Verdict {
+    verified.unwrap_or_else(|error| Verdict::Not { exit_code: EXIT_WRONG, why: error.to_string() })
 }
 
 /// No more than one byte beyond what can be evidence, so that its length is still refused with a reason.

@@ -210,10 +210,42 @@ impl RecordEvidence {
     }
 }
 
+impl RecordContradiction {
+    /// The facts by name, for programs: every value as text.
+    ///
+    /// ```text
+    /// role log, accused <vkey>, accused_name, accused_key_id, origin, about records,
+    /// size, entries <indexes, a space apart>, detail, summary
+    /// ```
+    #[must_use]
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let entries: Vec<String> = self.indexes.iter().map(ToString::to_string).collect();
+        let facts = [
+            ("role", "log".to_owned()),
+            ("accused", self.accused.to_string()),
+            ("accused_name", self.accused.name().to_string()),
+            ("accused_key_id", format!("{:08x}", self.accused.id())),
+            ("origin", self.log.to_string()),
+            ("about", "records".to_owned()),
+            ("size", self.size.to_string()),
+            ("entries", entries.join(" ")),
+            ("detail", self.detail.clone()),
+            ("summary", self.summary()),
+        ];
+        facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// One sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("The log {} holds what its own rules rule out: {}.", self.log, self.form.summary())
+    }
+}
+
 impl fmt::Display for RecordContradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let indexes: Vec<String> = self.indexes.iter().map(|index| format!("entry {index}")).collect();
-        writeln!(f, "The log {} holds what its own rules rule out: {}.", self.log, self.form.summary())?;
+        writeln!(f, "{}", self.summary())?;
         writeln!(f)?;
         writeln!(f, "Under one tree of {} entries it has signed {}.", self.size, indexes.join(" and "))?;
         writeln!(f, "{}", self.detail)?;

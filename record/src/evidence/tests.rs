@@ -215,3 +215,50 @@ fn a_file_is_read_in_one_form_only_and_a_flipped_character_proves_nothing() {
     let statement = Statement::parse(&world.entries[1]).unwrap();
     assert_eq!(world.registry.contradicted_by(&statement, &refusal), None);
 }
+
+/// One file for each form, for `tests/vectors/record/evidence.json`.
+fn examples() -> Vec<RecordEvidence> {
+    let mut world = World::new();
+    let first = world.admit(&country("GB", None, "Britain"), &publisher());
+    let officers = signers("a.gov.example", &["alice", "amir"]);
+    let latest = world.registry.agency(&"a.gov.example".parse().unwrap()).unwrap().latest.leaf;
+    let reason = "Stolen.".parse().unwrap();
+    let revoke = AgencyAction::Revoke { keys: vec![publisher()[0].key()], reason };
+    world.admit(&about("a.gov.example", Some(latest), revoke), &officers);
+    let registrar = signers(REGISTRAR, &["one", "two", "three"]);
+    let mut elsewhere = record("a.gov.example", "country", "FR", None, "{}");
+    elsewhere.log = "log.gov.example/2025".parse().unwrap();
+    let same = Signer::from_seed("m.gov.example/m", "a.gov.example/alice");
+    let enrolment = enrol("m.gov.example", key_set(vec![officer(&same)], 1, None));
+    let france = country("FR", None, "France");
+    let bad = Statement::assemble(&france.to_text(), vec![officers[0].sign("another text\n")]).unwrap();
+    let cases: Vec<(Vec<u8>, &[u64])> = vec![
+        (b"not a statement".to_vec(), &[0, 7]),
+        (signed(&genesis(&registrar), &registrar).to_bytes(), &[0, 7]),
+        (signed(&Body::Record(elsewhere), &officers[..1]).to_bytes(), &[0, 7]),
+        (signed(&france, &signers("b.gov.example", &["bob-p256"])).to_bytes(), &[0, 7]),
+        (signed(&country("GB", None, "Britain"), &officers[..1]).to_bytes(), &[0, 5, 7]),
+        (signed(&country("GB", None, "Atlantis"), &officers[..1]).to_bytes(), &[0, 5, 7]),
+        (signed(&enrolment, registrar[..2].iter().chain([&same])).to_bytes(), &[0, 1, 7]),
+        (signed(&country("GB", Some(first.leaf), "x"), &publisher()).to_bytes(), &[0, 6, 7]),
+        (bad.to_bytes(), &[0, 1, 7]),
+    ];
+    cases.into_iter().map(|(entry, places)| evidence(&world, &[entry], places).unwrap()).collect()
+}
+
+#[test]
+fn evidence_vectors() {
+    let examples = examples();
+    let forms: Vec<Form> = examples.iter().map(RecordEvidence::form).collect();
+    assert_eq!(forms, Form::ALL, "one for each");
+    let example = |example: &RecordEvidence| {
+        let summary = example.verify(&keys()).unwrap().summary();
+        let file = String::from_utf8(example.to_bytes()).unwrap();
+        let id = example.id().to_string();
+        serde_json::json!({"form": example.form().as_str(), "id": id, "summary": summary, "file": file})
+    };
+    let key = keys()[0].to_string();
+    let all = serde_json::json!({"key": key, "proved": examples.iter().map(example).collect::<Vec<_>>()});
+    let text = serde_json::to_string_pretty(&all).unwrap() + "\n";
+    expect_test::expect_file!["../../../tests/vectors/record/evidence.json"].assert_eq(&text);
+}
