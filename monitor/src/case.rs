@@ -269,6 +269,25 @@ impl Case {
         Ok(())
     }
 
+    /// Takes what is damaged from the alarms that are open.
+    pub(crate) fn refresh_damage(&self) -> Result<(), CaseError> {
+        let blocking = |kind: &str| {
+            [
+                report::DAMAGE,
+                report::UNSIGNED,
+                report::FORK,
+                report::OWN,
+                report::INADMISSIBLE,
+                report::GENESIS,
+            ]
+            .contains(&kind)
+        };
+        let open = self.store.alarms(self.origin())?;
+        let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
+        self.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
+        Ok(())
+    }
+
     /// Clears the alarms of a sort, except those about `but`.
     ///
     /// # Errors

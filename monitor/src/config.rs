@@ -13,6 +13,7 @@ use std::time::Duration;
 use daemon::config::{ConfigError, HumanDuration};
 use serde::Deserialize;
 use tlog::checkpoint::{CheckpointError, VerifiedCheckpoint};
+use tlog::hash::Hash;
 use tlog::ids::Origin;
 use tlog::note::{Note, NoteError};
 use tlog::policy::{Policy, PolicyParseError};
@@ -158,6 +159,8 @@ pub struct LogConfig {
     pub key: Option<VerifierKeyText>,
     /// A file with a checkpoint that is trusted already. Entries before it are not read.
     pub start: Option<PathBuf>,
+    /// For a log of records: the leaf hash of its entry 0, in hex. Every statement is judged then.
+    pub genesis: Option<String>,
     /// Pause between two looks.
     #[serde(default = "default_poll")]
     pub poll: HumanDuration,
@@ -200,6 +203,8 @@ pub struct Followed {
     pub sources: Vec<String>,
     /// Where verification starts, if not at entry 0.
     pub pinned: Option<VerifiedCheckpoint>,
+    /// See [`LogConfig::genesis`].
+    pub genesis: Option<Hash>,
     /// Pause between two looks.
     pub poll: Duration,
     /// See [`LogConfig::stale_after`].
@@ -262,11 +267,17 @@ impl LogConfig {
             self.problem("the policy has no key of that name; a log's key is named as the log")
         })?;
         let pinned = self.start.as_ref().map(|file| self.read_pinned(&dir.join(file), &trust)).transpose()?;
+        let genesis = self.genesis.as_ref().map(|hash| hash.parse::<Hash>()).transpose();
+        let genesis = genesis.map_err(|error| self.problem(format!("`genesis`: {error}")))?;
+        if genesis.is_some() && pinned.is_some() {
+            return Err(self.problem("statements can only be judged from entry 0: drop `start` or `genesis`"));
+        }
         Ok(Followed {
             origin,
             trust,
             sources: self.source.iter().map(|source| located(dir, source)).collect(),
             pinned,
+            genesis,
             poll: self.poll.0,
             stale_after: self.stale_after.0,
             unchanged_max: self.unchanged_max.map(|longest| longest.0),

@@ -5,6 +5,7 @@
 //! monitor.sqlite               what must not be forgotten (crate::store)
 //! logs/<hash>/hashes/          hashes of the verified tree (crate::archive); <hash> is that of the origin
 //! logs/<hash>/verified         the last head that was verified, a signed note
+//! logs/<hash>/records.sqlite   where the replay of a log of records is (crate::replay)
 //! evidence/<id>.evidence       contradictions that anyone can verify
 //! alarms/<name>.alarm          reports of what is wrong and proves nothing
 //! alerts.ndjson                every alert, one JSON object a line

@@ -21,6 +21,7 @@
 //! | [`verdict`] | facts to one of seven states, pure |
 //! | [`feed`] | verified entries to consumers |
 //! | [`reread`] | entries that a consumer missed |
+//! | [`replay`] | the registry replayed, every statement judged |
 //! | [`crosscheck`] | what witnesses and other monitors hold |
 //! | [`alerts`] | alerts on their way out |
 //! | [`service`] | the monitor over HTTP |
@@ -54,6 +55,7 @@ pub mod judge;
 pub mod newsroom;
 pub mod rebuild;
 pub mod receipt;
+pub mod replay;
 pub mod report;
 pub mod reread;
 pub mod rows;

@@ -27,6 +27,11 @@ pub const OWN: &str = "own-store";
 /// Sort of alarm: our database was lost.
 pub const LOST: &str = "state-lost";
 
+/// Sort of alarm: an entry that the log ought not to have admitted.
+pub const INADMISSIBLE: &str = "inadmissible";
+/// Sort of alarm: the log begins with another entry than the pinned one.
+pub const GENESIS: &str = "genesis";
+
 /// The file of a report, relative to the monitor's directory.
 #[must_use]
 pub fn file_name(origin: &str, kind: &str, subject: &str, now: u64) -> PathBuf {
@@ -51,7 +56,20 @@ mod tests {
     #[test]
     fn every_kind_has_a_report_and_no_text_breaks_its_lines() {
         let origin = "log.example/x".parse().unwrap();
-        for kind in [DAMAGE, UNSIGNED, WITHHELD, QUORUM, STALE, UNREACHABLE, FORK, HEADS, OWN, LOST] {
+        for kind in [
+            DAMAGE,
+            UNSIGNED,
+            WITHHELD,
+            QUORUM,
+            STALE,
+            UNREACHABLE,
+            FORK,
+            HEADS,
+            OWN,
+            LOST,
+            INADMISSIBLE,
+            GENESIS,
+        ] {
             let bytes = text(&origin, kind, "tile/0/000", "two\nlines", 1_790_000_000_000);
             let report = Report::parse(&bytes).unwrap();
             assert_eq!((report.kind(), report.detail()), (kind, "two lines"));

@@ -24,6 +24,7 @@ use crate::config::{Config, Followed, MonitorConfigError};
 use crate::folder::{Folder, FolderError, read};
 use crate::follow::Follower;
 use crate::newsroom::{Newsroom, NewsroomError};
+use crate::replay::Replay;
 use crate::report::LOST;
 use crate::service::HttpService;
 use crate::source::Network;
@@ -262,6 +263,11 @@ impl Threads {
             let follower = Follower::new(Arc::clone(case), shutdown.clone())?;
             running.push(supervise("follower", failed, move || follower.run(&woken))?);
             wake.push(sender);
+        }
+        for case in &monitor.cases {
+            let Some(replay) = Replay::open(Arc::clone(case))? else { continue };
+            let ended = shutdown.clone();
+            running.push(supervise("replay", failed, move || replay.run(&ended))?);
         }
         let (deliverer, ended) = (monitor.deliverer(), shutdown.clone());
         running.push(supervise("alerts", failed, move || deliverer.run(&ended))?);

@@ -38,6 +38,8 @@ pub struct LogStatus {
     pub reached: u64,
     /// Entries under the largest head to verify.
     pub signed: u64,
+    /// Entries whose statements were judged; none where none are.
+    pub judged: Option<u64>,
     /// While there is a backlog.
     pub entries_per_second: Option<u64>,
     /// Estimate.
@@ -86,6 +88,7 @@ fn log_status(case: &Case) -> LogStatus {
         verified,
         reached: facts.reached,
         signed: facts.signed,
+        judged: facts.judged,
         entries_per_second: pace.entries_per_second,
         seconds_left: pace.seconds_left,
         head_time: facts.head_time,

@@ -155,13 +155,13 @@ impl Store {
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 /// The damaged file stays, for whoever wants to look at it.
-fn move_aside(path: &Path, now: u64) -> Result<PathBuf, StoreError> {
+pub(crate) fn move_aside(path: &Path, now: u64) -> Result<PathBuf, StoreError> {
     let with = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
@@ -180,11 +180,11 @@ fn move_aside(path: &Path, now: u64) -> Result<PathBuf, StoreError> {
 }
 
 /// SQLite's integers have a sign; tree sizes and times fit.
-fn signed(value: u64) -> i64 {
+pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

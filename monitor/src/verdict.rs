@@ -123,6 +123,8 @@ pub struct Facts {
     pub signed: u64,
     /// The time of the newest verified head, in seconds since 1970, where its signers state one.
     pub head_time: Option<u64>,
+    /// Entries whose statements were judged; `None` where none are.
+    pub judged: Option<u64>,
     /// When the tree grew last, as seen from here, in milliseconds since 1970.
     pub grown_at: Option<u64>,
 }
@@ -164,6 +166,10 @@ pub fn judge(facts: &Facts, patience: &Patience, now: u64) -> Verdict {
     if !facts.has_verified || facts.signed > facts.verified {
         let left = facts.signed.saturating_sub(facts.reached.max(facts.verified));
         return verdict(State::Behind, format!("{left} of {} entries are to be verified", facts.signed));
+    }
+    if let Some(judged) = facts.judged.filter(|judged| *judged < facts.verified) {
+        let left = facts.verified - judged;
+        return verdict(State::Behind, format!("{left} of {} statements are to be judged", facts.verified));
     }
     verdict(State::Verified, "")
 }
@@ -259,6 +265,8 @@ mod tests {
         assert_eq!(state(&future, NOW), State::Stale);
         assert_eq!(state(&Facts { rolled_back: Some("x".to_owned()), ..fine() }, NOW), State::Stale);
         assert_eq!(state(&Facts { signed: 11, ..fine() }, NOW), State::Behind);
+        assert_eq!(state(&Facts { judged: Some(9), ..fine() }, NOW), State::Behind);
+        assert_eq!(state(&Facts { judged: Some(10), ..fine() }, NOW), State::Verified);
         assert_eq!(
             state(&Facts { quorum: Some("1 of 3".to_owned()), ..stale.clone() }, NOW),
             State::QuorumMissing

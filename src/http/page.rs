@@ -14,7 +14,7 @@ use crate::config::Admission;
 use crate::heads::Published;
 use crate::log::Log;
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// What does not change while the log runs.
 pub(super) struct Page {
@@ -153,7 +153,7 @@ fn grouped(number: u64) -> String {
     out
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -76,6 +76,7 @@ async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
 
 async fn ask(sender: &mut SendRequest<Full<Bytes>>, body: Bytes) -> Result<(u16, Bytes)> {
     let request = Request::post("/add-checkpoint").header("host", "witness").body(Full::new(body))?;
+    sender.ready().await?;
     let answer = sender.send_request(request).await?;
     let status = answer.status().as_u16();
     Ok((status, answer.into_body().collect().await?.to_bytes()))

@@ -155,7 +155,21 @@ impl WitnessSite {
 /// # Panics
 /// If there is no executable.
 pub fn serve(dirs: &[PathBuf]) -> Result<WitnessServer, String> {
-    let mut child = Command::new(binary("daybook-witness"))
+    serve_under(&[], dirs)
+}
+
+/// The same under another program, such as `strace` and its arguments.
+///
+/// # Errors
+/// What it printed.
+///
+/// # Panics
+/// If there is no executable.
+pub fn serve_under(wrapper: &[String], dirs: &[PathBuf]) -> Result<WitnessServer, String> {
+    let program = binary("daybook-witness").to_string_lossy().into_owned();
+    let words: Vec<String> = wrapper.iter().cloned().chain([program]).collect();
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
         .args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .args(dirs)
         .env("DAYBOOK_LOG", "error")

@@ -1,6 +1,8 @@
 //! How many syncs stand between a request and its answer, counted by the system itself.
 
 use tests::server::Site;
+use tests::testlog::TestLog;
+use tests::witness::{WitnessSite, serve_under};
 
 /// Thread names are cut by the kernel at 15 characters.
 fn syncs_by_thread(trace: &str, names: &std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
@@ -70,4 +72,32 @@ fn a_batch_costs_one_data_sync_on_the_path_to_its_answer() {
     assert_eq!(by("sequencer"), usize::try_from(adds).expect("small"), "one commit, one sync: {calls:?}");
     assert!(on_the_path.iter().all(|(name, call)| name != "sequencer" || call == "fdatasync"), "{calls:?}");
     assert_eq!(by("publisher"), 0, "publication does not wait for the disk: {calls:?}");
+}
+
+#[test]
+fn a_lone_checkpoint_costs_a_witness_one_data_sync() {
+    if !has_strace() {
+        return;
+    }
+    let (site, log) = (WitnessSite::new(), TestLog::new("log.example/synced", 1, 40));
+    site.follow(&log, &[]);
+    let trace = site.root().join("trace").to_string_lossy().into_owned();
+    let wrapper =
+        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,sync,syncfs", "-o", &trace]
+            .map(str::to_owned);
+    let server = serve_under(&wrapper, &[site.dir()]).expect("it starts");
+    // The first commit after a start begins a new write-ahead log, whose header has a sync of its own.
+    assert_eq!(server.add(&log.request(0, 1)).status, 200);
+    // A call that another thread interrupts in the trace has a second line, "resumed".
+    let count = |text: String| text.lines().filter(|line| line.contains("sync(")).count();
+    let syncs = || count(std::fs::read_to_string(&trace).expect("a trace"));
+    let before = syncs();
+    for old in 1..40 {
+        assert_eq!(server.add(&log.request(old, old + 1)).status, 200);
+    }
+    assert_eq!(syncs() - before, 39, "{}", std::fs::read_to_string(&trace).expect("a trace"));
+    let child = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children", pid = server.pid()));
+    let child = child.expect("children").trim().parse().expect("a pid");
+    let pid = rustix::process::Pid::from_raw(child).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
 }

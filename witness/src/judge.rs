@@ -83,8 +83,7 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     checkpoint: Checkpoint,
-    text: String,
-    lines: Vec<SignatureLine>,
+    note: Note,
 }
 
 impl Signed {
@@ -103,13 +102,13 @@ impl Signed {
     /// The text, extension lines included, as it was signed.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        self.note.text()
     }
 
     /// The log's signatures that were verified.
     #[must_use]
     pub fn lines(&self) -> &[SignatureLine] {
-        &self.lines
+        self.note.signatures()
     }
 
     /// The note with the verified signatures, then `more`.
@@ -117,7 +116,7 @@ impl Signed {
     /// # Errors
     /// [`NoteError::TooMany`].
     pub fn note(&self, more: &[SignatureLine]) -> Result<Note, NoteError> {
-        Note::new(self.text.clone(), [&self.lines, more].concat())
+        self.note.with_signatures([self.lines(), more].concat())
     }
 }
 
@@ -143,7 +142,8 @@ pub fn open(note: &Note, keys: &[VerifierKey]) -> Result<Signed, Refusal> {
             lines.push(verified.line.clone());
         }
     }
-    Ok(Signed { checkpoint, text: note.text().to_owned(), lines })
+    let note = note.with_signatures(lines).map_err(Refusal::NotSigned)?;
+    Ok(Signed { checkpoint, note })
 }
 
 /// Judges what a log has signed against the head that was cosigned last; the empty tree if there is none.

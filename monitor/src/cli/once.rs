@@ -13,6 +13,7 @@ use super::output::{Failure, Output};
 use super::status::text_of;
 use crate::case::{Case, CaseError};
 use crate::follow::Follower;
+use crate::replay::{Replay, Step};
 use crate::run::Monitor;
 use crate::status::status_of;
 
@@ -58,7 +59,12 @@ fn look(case: &Arc<Case>, monitor: &Monitor, shutdown: &Shutdown, alone: bool) -
     if !alone {
         case.crosscheck(&monitor.network, &monitor.config.peers)?;
     }
-    Follower::new(Arc::clone(case), shutdown.clone())?.round()
+    let replay = Replay::open(Arc::clone(case))?;
+    Follower::new(Arc::clone(case), shutdown.clone())?.round()?;
+    if let Some(mut replay) = replay {
+        while !shutdown.is_asked() && replay.step(Duration::ZERO)? == Step::Judged {}
+    }
+    Ok(())
 }
 
 fn show_progress(output: &Output, cases: &[Arc<Case>], over: &AtomicBool) {

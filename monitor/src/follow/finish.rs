@@ -9,7 +9,7 @@ use tlog::tile::TilePath;
 use super::{Follower, RECHECKS_MAX, Shown};
 use crate::case::CaseError;
 use crate::rebuild::Damage;
-use crate::report::{DAMAGE, FORK, LOST, OWN, STALE, UNREACHABLE, UNSIGNED};
+use crate::report::{DAMAGE, FORK, LOST, STALE, UNREACHABLE};
 use crate::tiles::Tiles;
 use crate::verdict::State;
 
@@ -31,10 +31,7 @@ impl Follower {
             still.extend(self.recheck()?);
             case.clear(DAMAGE, &still)?;
         }
-        let open = case.store.alarms(case.origin())?;
-        let blocking = |kind: &str| matches!(kind, DAMAGE | UNSIGNED | FORK | OWN);
-        let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
-        case.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
+        case.refresh_damage()?;
         self.note_state()
     }
 

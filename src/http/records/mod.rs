@@ -4,14 +4,20 @@
 //! |---|---|
 //! | `route` | what a path means |
 //! | `post` | one statement, or a stream of them |
+//! | `query`, `read` | agencies, registers, records and histories, as JSON and CSV |
+//! | `pages`, `texts` | the same for people, in two languages |
 //! | `problem` | from a refusal to a problem document |
 //!
 //! In a log that takes any bytes nothing is at these paths.
 
 mod batch;
+mod pages;
 mod post;
 mod problem;
+mod query;
+mod read;
 pub mod route;
+mod texts;
 
 use std::sync::Arc;
 
@@ -38,6 +44,10 @@ impl App {
         match route {
             RecordsRoute::Submit => self.post_record(request).await,
             RecordsRoute::SubmitBatch => self.post_records(request),
+            route => {
+                let query = request.uri().query().map(str::to_owned);
+                self.read(route, query, request.headers()).await
+            }
         }
     }
 

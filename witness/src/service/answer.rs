@@ -67,8 +67,27 @@ pub(super) fn conflict(size: TreeSize) -> Answer {
 
 /// The answer to HEAD: the headers of GET, its length included, and no body.
 pub(super) fn without_body(answer: Answer) -> Answer {
-    let (mut parts, body) = answer.into_parts();
-    let length = hyper::body::Body::size_hint(&body.boxed()).exact().unwrap_or(0);
+    let length = length(&answer);
+    let (mut parts, _) = answer.into_parts();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     Response::from_parts(parts, Full::default())
+}
+
+/// The length of a body.
+pub(super) fn length(answer: &Answer) -> usize {
+    let length = hyper::body::Body::size_hint(answer.body()).exact();
+    length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+}
+
+/// The answer with something that is dropped together with the last of its bytes.
+pub(super) async fn holding(answer: Answer, what: impl Send + 'static) -> Answer {
+    struct Holding<T>(Bytes, T);
+    impl<T> AsRef<[u8]> for Holding<T> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+    Response::from_parts(parts, Full::new(Bytes::from_owner(Holding(bytes, what))))
 }

@@ -46,8 +46,12 @@ use route::Route;
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Memory for bodies that are on their way, of all requests together.
 const BODIES_BYTES_MAX: usize = 32 << 20;
+/// Memory for answers of more than [`SHORT_BYTES_MAX`] until their last byte is sent: who reads slowly holds it.
+const ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Shorter answers are not counted.
+const SHORT_BYTES_MAX: usize = 16 * 1024;
 /// Requests that read the state at the same time.
-const DISK_READS_MAX: usize = 16;
+const DISK_READS_MAX: usize = 4;
 /// Requests that wait for their turn to read the state.
 const DISK_READS_WAITING_MAX: usize = 2048;
 const BODY_IDLE: Duration = Duration::from_secs(10);
@@ -101,6 +105,7 @@ struct App {
     random: Arc<dyn Random>,
     page: page::Page,
     bodies: Budget,
+    answers: Budget,
     turns: Semaphore,
     queue: Semaphore,
     metrics: ServiceMetrics,
@@ -131,6 +136,7 @@ impl WitnessService {
             random,
             page: page::Page::new(),
             bodies: Budget::new(BODIES_BYTES_MAX),
+            answers: Budget::new(ANSWERS_BYTES_MAX),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
             metrics: ServiceMetrics::new(metrics),
@@ -146,6 +152,7 @@ impl WitnessService {
             random: Arc::clone(&app.random),
             page: page::Page::new(),
             bodies: app.bodies.clone(),
+            answers: app.answers.clone(),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
             metrics: app.metrics.clone(),
@@ -269,10 +276,18 @@ impl App {
         let Ok(_place) = self.queue.try_acquire() else { return Err(error::busy(self.jittered(1))) };
         let Ok(_turn) = self.turns.acquire().await else { return Err(error::busy(self.jittered(1))) };
         let app = Arc::clone(&self);
-        match tokio::task::spawn_blocking(move || work(&app)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(error::internal()),
+        let outcome = tokio::task::spawn_blocking(move || work(&app)).await;
+        self.bounded(outcome.map_err(|_| error::internal())??).await
+    }
+
+    /// Takes a long answer's bytes from the budget until the last of them is sent.
+    async fn bounded(&self, answer: Answer) -> Outcome {
+        let bytes = answer::length(&answer);
+        if bytes <= SHORT_BYTES_MAX {
+            return Ok(answer);
         }
+        let permit = self.answers.try_take(bytes).ok_or_else(|| error::busy(self.jittered(1)))?;
+        Ok(answer::holding(answer, permit).await)
     }
 
     fn jittered(&self, base: u32) -> u32 {
