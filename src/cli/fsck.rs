@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{EXIT_WRONG, Failure};
 use super::output::Output;
 use super::trust::Trust;
 use crate::fsck::{Finding, fsck};
@@ -48,7 +48,8 @@ impl Fsck {
             findings: report.findings,
         };
         output.result(&checked, || text(&checked));
-        verdict
+        // One document: the result has said already what is wrong.
+        if output.json { verdict.map_err(|_| Failure::Shown(EXIT_WRONG)) } else { verdict }
     }
 }
 
