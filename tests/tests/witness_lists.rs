@@ -127,6 +127,31 @@ fn the_lists_of_the_witness_network_are_read_to_the_last_entry() {
 }
 
 #[test]
+fn a_list_is_fetched_from_a_url_and_an_answer_that_is_no_list_changes_nothing() {
+    use std::io::{Read, Write};
+    let site = WitnessSite::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/list", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        for (status, body) in
+            [("404 Not Found", "logs/v0\n".to_owned()), ("200 OK", list(&[(&vkey(ORIGIN, 1), 5)]))]
+        {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        }
+    });
+    let missing = site.run(&["list", "pull"], &[&url]);
+    assert_eq!(missing.status.code(), Some(3), "{missing:?}");
+    let pulled = site.run(&["list", "pull", "--json"], &[&url]);
+    assert!(String::from_utf8_lossy(&pulled.stdout).contains("\"added\":1"), "{pulled:?}");
+    serving.join().unwrap();
+}
+
+#[test]
 fn a_list_over_plain_http_is_only_taken_from_this_machine() {
     let site = WitnessSite::new();
     let refused = site.run(&["list", "pull"], &["http://lists.example/list"]);
