@@ -90,6 +90,24 @@ impl OwnTiles<'_> {
     }
 }
 
+/// The note with the signatures that an earlier one had and this one lacks: whoever shows a head again cannot take a
+/// witness's word away from it.
+fn joined(note: &Note, known: &[u8]) -> Vec<u8> {
+    let Ok(known) = Note::parse(known) else { return note.to_bytes() };
+    if known.text() != note.text() {
+        let fewer = note.signatures().len() < known.signatures().len();
+        return if fewer { known.to_bytes() } else { note.to_bytes() };
+    }
+    let mut lines = note.signatures().to_vec();
+    for line in known.signatures() {
+        let again = lines.iter().any(|new| new.name() == line.name() && new.id() == line.id());
+        if !again {
+            lines.push(line.clone());
+        }
+    }
+    note.with_signatures(lines).map_or_else(|_| known.to_bytes(), |note| note.to_bytes())
+}
+
 impl Case {
     /// The hashes of the verified tree.
     pub(crate) fn own_tiles(&self) -> OwnTiles<'_> {
@@ -116,7 +134,11 @@ impl Case {
     /// # Errors
     /// [`CaseError`].
     pub fn see(&self, checkpoint: &VerifiedCheckpoint, from: &str) -> Result<Seen, CaseError> {
-        let (head, note) = (checkpoint.head(), checkpoint.note().to_bytes());
+        let head = checkpoint.head();
+        let note = match self.store.head_note(self.origin(), head)? {
+            Some(known) => joined(checkpoint.note(), &known),
+            None => checkpoint.note().to_bytes(),
+        };
         let (kept, others) = self.store.keep_head(self.origin(), head, &note, from, self.now())?;
         let mut files = Vec::new();
         for other in others {

@@ -421,6 +421,25 @@ fn heads_that_come_from_elsewhere_are_kept_until_they_are_settled() {
 }
 
 #[test]
+fn showing_a_head_again_without_its_witnesses_takes_nothing_away() {
+    let mut scene = scene();
+    let (tree, grown) = (Tree::of(10), Tree::of(20));
+    scene.verified(&tree);
+    let seconds = scene.watch.seconds();
+    for cosigners in [&ALL[..], &[], &[2]] {
+        let note = scene.keys.sign(grown.head(), cosigners, seconds);
+        scene.watch.case().show(&note, "reader").unwrap().unwrap();
+    }
+    let pending = scene.watch.case().store.pending(ORIGIN).unwrap();
+    let note = tlog::note::Note::parse(&pending[0].note).unwrap();
+    assert_eq!(note.signatures().len(), 4, "the log's and three witnesses'");
+    // The log shows it without its witnesses: what others have shown still counts for verification.
+    scene.log.serve(&grown, scene.keys.sign(grown.head(), &[], seconds));
+    assert_eq!(scene.watch.round().state, State::QuorumMissing);
+    assert_eq!(scene.watch.verified(), Some(20));
+}
+
+#[test]
 fn verification_from_a_pinned_checkpoint_reads_nothing_before_it() {
     let (keys, log) = (Keys::new(ORIGIN), Liar::start());
     let tree = Tree::of(70_000);

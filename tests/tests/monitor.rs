@@ -336,6 +336,26 @@ fn a_monitor_that_is_killed_goes_on_from_its_last_verified_head_and_says_nothing
 }
 
 #[test]
+fn a_full_disk_is_said_and_nothing_is_called_verified() {
+    let (keys, log, home) = liar();
+    serve(&keys, &log, &Tree::of(300), &ALL, 0);
+    assert_eq!(home.once().0, 0);
+    let hash = monitor::folder::origin_hash(&ORIGIN.parse().expect("an origin"));
+    let hashes = home.root.path().join("monitor/logs").join(hash).join("hashes");
+    std::fs::rename(hashes.join("0"), hashes.join("aside")).expect("moved");
+    // Every write to it fails as on a full disk.
+    std::os::unix::fs::symlink("/dev/full", hashes.join("0")).expect("linked");
+    serve(&keys, &log, &Tree::of(600), &ALL, 0);
+    let (code, said) = home.once();
+    assert_eq!(code, 3, "{said}");
+    assert!(said["error"].as_str().expect("an error").contains("is the disk full?"), "{said}");
+    std::fs::remove_file(hashes.join("0")).expect("removed");
+    std::fs::rename(hashes.join("aside"), hashes.join("0")).expect("moved back");
+    let (code, status) = home.once();
+    assert_eq!((code, &status["logs"][0]["verified"]["size"]), (0, &Value::from(600)), "{status}");
+}
+
+#[test]
 fn two_monitors_that_are_shown_different_trees_find_out_and_the_alert_reaches_a_command() {
     let (keys, for_one, one) = liar();
     let for_other = Liar::start();

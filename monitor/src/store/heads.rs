@@ -154,6 +154,18 @@ impl Store {
         })
     }
 
+    /// The note that is kept for a head.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn head_note(&self, origin: &str, head: TreeHead) -> Result<Option<Vec<u8>>, StoreError> {
+        self.run(|connection| {
+            let query = "SELECT note FROM head WHERE origin = ?1 AND size = ?2 AND root = ?3";
+            let values = params![origin, signed(head.size.get()), head.root.as_bytes().as_slice()];
+            connection.prepare_cached(query)?.query_row(values, |row| row.get(0)).optional()
+        })
+    }
+
     /// Keeps a signed head, with the newest note for it, and returns every kept head of that size with another
     /// root. `false` if so many wait already that it was not kept.
     ///
@@ -173,15 +185,20 @@ impl Store {
             let mut others = connection.prepare_cached(&others)?;
             let others =
                 others.query_map(params![origin, size, root], head_row)?.collect::<Result<_, _>>()?;
-            let updated = connection
+            let known = connection
+                .prepare_cached("SELECT 1 FROM head WHERE origin = ?1 AND size = ?2 AND root = ?3")?
+                .exists(params![origin, size, root])?;
+            // Nothing is written for a head that is shown again at once.
+            connection
                 .prepare_cached(
-                    "UPDATE head SET note = ?4, last_seen = ?5 WHERE origin = ?1 AND size = ?2 AND root = ?3",
+                    "UPDATE head SET note = ?4, last_seen = ?5 WHERE origin = ?1 AND size = ?2 AND root = ?3
+                     AND (note <> ?4 OR last_seen < ?5 - 1000)",
                 )?
                 .execute(params![origin, size, root, note, signed(now)])?;
-            if updated == 0 && pending(connection, origin)? >= PENDING_MAX {
+            if !known && pending(connection, origin)? >= PENDING_MAX {
                 return Ok((false, others));
             }
-            if updated == 0 {
+            if !known {
                 connection
                     .prepare_cached(
                         "INSERT INTO head (origin, size, root, note, source, first_seen, last_seen, standing)
