@@ -3,6 +3,7 @@
 mod bench;
 mod bench_monitor;
 mod bench_witness;
+mod browser;
 mod ci;
 mod fuzz;
 mod interop;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Reads, checks and copies a running log with clients that others wrote.
     Interop,
+    /// Walks through the monitor's pages with a real browser.
+    Browser,
     /// Measures everything in docs/benchmarks.md and prints its table.
     Bench {
         /// Entries in the large log.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Kill { rounds } => suites::kill(rounds),
         Command::PowerLoss { rounds } => suites::power_loss(rounds),
         Command::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
+        Command::Browser => browser::browser(),
         Command::Interop => interop::interop(),
         Command::Bench { large, seconds } => bench::bench(large, seconds),
         Command::BenchMonitor { entries, entry_bytes, debug } => {

@@ -1,4 +1,4 @@
-//! Style sheet and script: two files of our own, under names that change with their content.
+//! Style sheet, script and icon: files of our own, under names that change with their content.
 
 use std::sync::LazyLock;
 
@@ -9,6 +9,7 @@ use tlog::hash::sha256;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+const ICON: &str = include_str!("icon.svg");
 
 struct Asset {
     path: String,
@@ -16,12 +17,16 @@ struct Asset {
     content: &'static str,
 }
 
-static ASSETS: LazyLock<[Asset; 2]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
     let named = |ending: &str, kind, content: &'static str| {
         let hash = sha256(content.as_bytes()).to_string();
         Asset { path: format!("/assets/{}.{ending}", &hash[..16]), kind, content }
     };
-    [named("css", "text/css; charset=utf-8", STYLE), named("js", "text/javascript; charset=utf-8", SCRIPT)]
+    [
+        named("css", "text/css; charset=utf-8", STYLE),
+        named("js", "text/javascript; charset=utf-8", SCRIPT),
+        named("svg", "image/svg+xml", ICON),
+    ]
 });
 
 pub(super) fn style_path() -> &'static str {
@@ -30,6 +35,10 @@ pub(super) fn style_path() -> &'static str {
 
 pub(super) fn script_path() -> &'static str {
     &ASSETS[1].path
+}
+
+pub(super) fn icon_path() -> &'static str {
+    &ASSETS[2].path
 }
 
 /// `GET /assets/<hash>.<ending>`

@@ -38,6 +38,7 @@ impl Page<'_> {
                     meta name="color-scheme" content="light dark";
                     title { (self.title) " · " (texts.site) }
                     link rel="stylesheet" href=(assets::style_path());
+                    link rel="icon" type="image/svg+xml" href=(assets::icon_path());
                     script src=(assets::script_path()) defer {}
                     @if let Some(feed) = self.feed {
                         link rel="alternate" type="application/atom+xml" title=(self.title) href=(feed);

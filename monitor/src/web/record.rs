@@ -58,7 +58,7 @@ fn one(app: &App, reader: &Reader, hash: &str, index: u64) -> Outcome {
     let inclusion = (app.verified.prove)(&row.origin, index);
     let page = Page { reader, title: &title, here: "", feed: None };
     Ok(page.render(&html! {
-        h1 { (title) }
+        h1 dir="auto" { (title) }
         @if row.action.as_deref() == Some("withdraw") { p.badge { (texts.withdrawn) } }
         @if let Some(newer) = newer { p { (texts.superseded) " " a href=(path(hash, newer)) { (texts.latest_version) } } }
         @if erased { p.badge { (texts.erased_later) } }
@@ -136,7 +136,7 @@ fn contents(texts: &Texts, row: &Row) -> Markup {
         h2 { (texts.content) }
         div.scroll tabindex="0" role="group" aria-label=(texts.content) {
             table {
-                tbody { @for (path, value) in &rows { tr { th scope="row" { (path) } td { (value) } } } }
+                tbody { @for (path, value) in &rows { tr { th scope="row" { (path) } td dir="auto" { (value) } } } }
             }
         }
     }

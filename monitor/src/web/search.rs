@@ -210,7 +210,7 @@ pub(super) fn name(row: &Row) -> String {
 fn hit(texts: &Texts, row: &Row, phrases: &[&Phrase]) -> Markup {
     let document = extract(&row.bytes);
     html! {
-        h2 { a href=(record::path(&log_hash(&row.origin), row.index)) { (marked(&pieces(&name(row), phrases))) } }
+        h2 dir="auto" { a href=(record::path(&log_hash(&row.origin), row.index)) { (marked(&pieces(&name(row), phrases))) } }
         p.where {
             @if let Some(kind) = row.kind.as_deref().filter(|kind| *kind != "record") { span { (kind) } }
             @if row.action.as_deref() == Some("withdraw") { span.badge { (texts.withdrawn) } }
@@ -220,7 +220,7 @@ fn hit(texts: &Texts, row: &Row, phrases: &[&Phrase]) -> Markup {
             @if let Some(amount) = row.amount_thousandths { span { (shown(amount, row.currency.as_deref())) } }
             span { (row.origin) " #" (row.index) }
         }
-        p.snippet { (marked(&snippet(&document.text, phrases, SNIPPET_BYTES))) }
+        p.snippet dir="auto" { (marked(&snippet(&document.text, phrases, SNIPPET_BYTES))) }
     }
 }
 

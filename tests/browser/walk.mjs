@@ -1,0 +1,68 @@
+// A reader's walk through the pages of a monitor, in a real browser: search, record, difference, proof, a watch; every
+// page in light, dark and on a phone, without an accessibility violation, a console error or sideways scrolling.
+// node walk.mjs URL LOG_HASH TOKEN CHROMIUM FOLDER
+import { createRequire } from "node:module";
+import fs from "node:fs";
+const [, , url, hash, token, chromium, folder] = process.argv;
+const require = createRequire(process.env.DAYBOOK_BROWSER_MODULES + "/package.json");
+const puppeteer = require("puppeteer-core");
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const browser = await puppeteer.launch({ executablePath: chromium, args: ["--no-sandbox", "--disable-gpu"] });
+const problems = [];
+const expect = (right, what) => { if (!right) problems.push(what); };
+
+async function open(scheme, width) {
+  const page = await browser.newPage();
+  await page.setViewport({ width, height: 900 });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  page.on("console", (message) => expect(message.type() !== "error", `${page.url()}: ${message.text()}`));
+  page.on("pageerror", (error) => problems.push(`${page.url()}: ${error}`));
+  page.on("dialog", async (dialog) => { problems.push(`${page.url()}: a script of a record ran`); await dialog.dismiss(); });
+  return page;
+}
+
+async function look(page, name) {
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+  const found = await page.evaluate(`${axe};axe.run(document).then((result) => result.violations.map((one) =>
+    one.id + ": " + one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")))`);
+  found.forEach((one) => problems.push(`${name}: ${one}`));
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  expect(!sideways, `${name}: scrolls sideways`);
+}
+
+const paths = { overview: "/", search: "/search?q=bridge", chinese: "/search?q=%E5%8C%97%E4%BA%AC&lang=zh",
+  record: `/log/${hash}/1?lang=en`, attack: `/log/${hash}/2`, log: `/log/${hash}`, agencies: "/agencies",
+  agency: `/agency/${hash}/works.gov.example`, watches: "/watches", evidence: "/evidence", health: "/health" };
+for (const [kind, scheme, width] of [["light", "light", 1100], ["dark", "dark", 1100], ["phone", "light", 390]]) {
+  const page = await open(scheme, width);
+  for (const [name, path] of Object.entries(paths)) {
+    const answer = await page.goto(url + path, { waitUntil: "load" });
+    expect(answer.status() === 200, `${path}: ${answer.status()}`);
+    await look(page, `${kind}-${name}`);
+  }
+  await page.close();
+}
+
+const page = await open("light", 1100);
+const go = (click) => Promise.all([page.waitForNavigation(), click()]);
+await page.goto(`${url}/`, { waitUntil: "load" });
+await page.type("#q", "harbour");
+await go(() => page.keyboard.press("Enter"));
+expect((await page.$$("ol.hits mark")).length > 0, "what was found is marked");
+await go(() => page.click("ol.hits a"));
+expect((await page.$$("ins")).length > 0 && (await page.$$("del")).length > 0, "the difference is shown");
+expect((await page.$$("#proof svg rect")).length > 1, "the proof is drawn");
+await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
+await page.click("details summary");
+await page.type("#token", token);
+await go(() => page.click("form[action='/watches/sign-in'] button"));
+await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
+await look(page, "signed-in");
+expect(await page.$eval("#query", (field) => field.value) === "harbour", "the search is taken over");
+await go(() => page.click("form[action='/watches'] button"));
+expect((await page.$$("ol.hits li")).length > 0, "a new watch shows the past");
+await look(page, "watch");
+await go(() => page.click("form[action$='/remove'] button"));
+await browser.close();
+problems.forEach((problem) => console.error(problem));
+process.exit(problems.length ? 1 : 0);
