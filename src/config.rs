@@ -201,6 +201,8 @@ pub struct Limits {
     pub unpublished_entries_max: u64,
     /// Entries that the index may lag behind.
     pub index_tail_entries_max: usize,
+    /// Bytes of one attachment.
+    pub attachment_bytes_max: ByteSize,
     /// Statements a second from one agency; 0 for no limit.
     pub agency_statements_per_second_max: u64,
     /// Statements a second from one network (an IPv4 /24, an IPv6 /48); 0 for no limit. Raise it behind a reverse
@@ -217,6 +219,7 @@ impl Default for Limits {
             batch_bytes_max: ByteSize(4 << 20),
             unpublished_entries_max: 262_144,
             index_tail_entries_max: 262_144,
+            attachment_bytes_max: ByteSize(64 << 20),
             agency_statements_per_second_max: 20_000,
             network_statements_per_second_max: 20_000,
         }

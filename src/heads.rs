@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::ids::{TreeHead, TreeSize, UnixMillis};
+use tokio::sync::watch;
 
 /// The checkpoint that the world sees.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Heads {
     committed_time: AtomicU64,
     /// Written by the publisher alone; its size only ever grows.
     published: RwLock<Arc<Published>>,
+    /// Told after each publication.
+    news: watch::Sender<()>,
 }
 
 impl Heads {
@@ -51,6 +54,7 @@ impl Heads {
             committed: AtomicU64::new(committed.get()),
             committed_time: AtomicU64::new(time.get()),
             published: RwLock::new(Arc::new(published)),
+            news: watch::Sender::new(()),
         }
     }
 
@@ -79,5 +83,12 @@ impl Heads {
 
     pub(crate) fn publish(&self, published: Published) {
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        self.news.send_replace(());
+    }
+
+    /// Changes with each publication.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 }

@@ -378,6 +378,11 @@ impl Engine {
             replay::check_genesis(&registry, log.genesis.as_deref())?;
             judge.load(registry, head.size);
         }
+        if let Some(records) = &log.records {
+            // Before anything is served: also what a vault that was put back from an older copy still has.
+            let Records { eraser, vault, .. } = records;
+            eraser.carry_out(vault, &log.index, &log.lookup, head.size)?;
+        }
         Ok(())
     }
 

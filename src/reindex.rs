@@ -18,6 +18,7 @@ use crate::config::Admission;
 use crate::integrate::EdgeError;
 use crate::log::Log;
 use crate::lookup::LookupError;
+use crate::records::erase::EraseError;
 use crate::records::lists::Ends;
 use crate::records::marks::marks_of_entry;
 use crate::records::replay::ReplayError;
@@ -52,6 +53,9 @@ pub enum ReindexError {
     /// The entries do not make the registry of this log.
     #[error(transparent)]
     Registry(#[from] ReplayError),
+    /// What tombstones say is gone cannot be destroyed.
+    #[error("what was erased cannot be destroyed again, so nothing is served: {0}")]
+    Erase(#[from] EraseError),
     /// A file cannot be removed.
     #[error("{0}: {1}")]
     Io(String, std::io::Error),

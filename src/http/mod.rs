@@ -10,6 +10,7 @@ mod add;
 mod answer;
 mod ct;
 mod error;
+mod events;
 pub mod health;
 mod limiter;
 mod page;
@@ -64,7 +65,9 @@ pub struct App {
     log: Arc<Log>,
     reader: Arc<Reader>,
     prover: Prover<Arc<Reader>>,
+    clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    subscribers: Arc<Semaphore>,
     page: page::Page,
     turns: Semaphore,
     queue: Semaphore,
@@ -97,7 +100,9 @@ impl HttpService {
         Self(Arc::new(App {
             prover: Prover::new(Arc::clone(&reader)),
             reader,
+            clock: Arc::clone(clock),
             random,
+            subscribers: Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX)),
             page: page::Page::new(&log),
             turns: Semaphore::new(DISK_READS_MAX),
             queue: Semaphore::new(DISK_READS_WAITING_MAX),
@@ -201,6 +206,7 @@ impl App {
                 let query = request.uri().query().unwrap_or("").to_owned();
                 self.on_disk(move |app| app.ct(call, &query)).await
             }
+            Route::Events => self.events(request.headers()),
             Route::Records(route) => self.records_route(route, request).await,
             Route::LogJson => Ok(self.page.json(&self.log.published())),
             Route::Start => Ok(self.page.html(&self.log.published())),

@@ -58,6 +58,8 @@ pub enum Route {
     EntryByHash(Hash),
     /// `/ct/v1/...`
     Ct(CtCall),
+    /// `/events`
+    Events,
     /// Of the records' interface.
     Records(RecordsRoute),
 }
@@ -80,6 +82,7 @@ impl Route {
             ["proof", "inclusion", index, size] => Self::Inclusion { index: get(index)?, size: get(size)? },
             ["proof", "consistency", old, new] => Self::Consistency { old: get(old)?, new: get(new)? },
             ["entry", "by-hash", leaf] => Self::EntryByHash(get(leaf)?),
+            ["events"] => Self::Events,
             ["entry", index] => Self::Entry(get(index)?),
             ["ct", "v1", call] => Self::Ct(match *call {
                 "get-sth" => CtCall::GetSth,
@@ -109,6 +112,7 @@ impl Route {
             Self::Entry(_) => "entry",
             Self::EntryByHash(_) => "entry_by_hash",
             Self::Ct(_) => "ct",
+            Self::Events => "events",
             Self::Records(route) => route.label(),
         }
     }

@@ -5,6 +5,7 @@
 //! | [`genesis`] | the first entry: who enrols agencies |
 //! | [`admit`] | bytes from the network to a pending statement, or a refusal; in parallel, signatures included |
 //! | [`judge`] | the registry, in order, inside the sequencer; races on a key end here |
+//! | [`upload`], [`erase`] | who may upload what; what tombstones take away |
 //! | [`replay`] | the registry again, from the entries, at start-up or at an older size |
 //! | [`marks`], [`lists`] | what a statement adds to the index; lists of entries, as they were at any size |
 //! | [`views`] | the registry as it was at each head that may be published, for readers |
@@ -13,11 +14,13 @@
 //! its own (a missing attachment, a quota) is [`admit`]'s, and has codes of its own: nobody may call it inadmissible.
 
 pub mod admit;
+pub mod erase;
 pub mod genesis;
 pub mod judge;
 pub mod lists;
 pub mod marks;
 pub mod replay;
+pub mod upload;
 pub mod views;
 
 use std::io;
@@ -32,6 +35,8 @@ use tlog::ids::{LeafIndex, TreeSize};
 
 use crate::store::blobs::BlobStore;
 use crate::store::disk::Disk;
+use crate::store::vault::Vault;
+use erase::Eraser;
 use views::Views;
 
 /// What request handlers share in a log of records.
@@ -41,6 +46,10 @@ pub struct Records {
     pub views: Arc<Views>,
     /// Attachments.
     pub blobs: BlobStore,
+    /// Erasable values.
+    pub vault: Vault,
+    /// Carries out tombstones.
+    pub eraser: Eraser,
 }
 
 impl Records {
@@ -50,7 +59,8 @@ impl Records {
     /// The system's answer.
     pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
         let views = Arc::new(Views::new(TreeSize::ZERO, Arc::new(Registry::new())));
-        Ok(Self { views, blobs: BlobStore::open(dir, disk)? })
+        let vault = Vault::open(dir).map_err(io::Error::other)?;
+        Ok(Self { views, blobs: BlobStore::open(dir, disk)?, vault, eraser: Eraser::default() })
     }
 }
 

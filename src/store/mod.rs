@@ -7,6 +7,7 @@
 //! | [`ledger`] | published checkpoints, watermarks, start-up epochs | serializable, durable |
 //! | [`index`] | hashes to indexes, lists of indexes | losable, rebuilt from the tree |
 //! | [`blobs`] | attachments of records | immutable, durable before they have a name |
+//! | [`vault`] | erasable values, encrypted, and their keys | durable, and gone when erased |
 //! | [`anchor`] | a copy of the head, on another volume | never ahead of the journal |
 //!
 //! Every file operation of journal, tiles and anchor goes through [`disk`], where tests inject faults.
@@ -19,3 +20,4 @@ pub mod journal;
 pub mod ledger;
 pub use daemon::lock;
 pub mod tiles;
+pub mod vault;

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tlog::hash::leaf_hash;
 use tokio::sync::{mpsc, oneshot};
 
+use super::post::is_tombstone;
 use super::problem;
 use crate::http::add::{BODY_IDLE, check_kind};
 use crate::http::answer::{BYTES, Caching, stream};
@@ -62,6 +63,8 @@ enum Slot {
 struct Group {
     slots: Vec<Slot>,
     answer: Option<oneshot::Receiver<pool::Outcome>>,
+    /// Something is to be erased before this group is answered.
+    erases: bool,
 }
 
 impl App {
@@ -123,6 +126,7 @@ impl App {
     /// Examines statements on a blocking thread and submits what is new, together and in order.
     async fn group(self: &Arc<Self>, statements: Vec<Bytes>) -> Group {
         let count = statements.len();
+        let erases = statements.iter().any(|statement| is_tombstone(statement));
         let examined = self.run_blocking(move |app| {
             let Some(records) = &app.log.records else { return Vec::new() };
             let examine = |bytes: Bytes| {
@@ -147,10 +151,10 @@ impl App {
             });
         }
         if pending.is_empty() {
-            return Group { slots, answer: None };
+            return Group { slots, answer: None, erases };
         }
         match self.offer(pending).await {
-            Ok(answer) => Group { slots, answer: Some(answer) },
+            Ok(answer) => Group { slots, answer: Some(answer), erases },
             Err(error) => Group::failed(count, &self.add_failed(&AddError::Submit(error))),
         }
     }
@@ -176,7 +180,8 @@ impl App {
         mut groups: mpsc::Receiver<Group>,
         pieces: mpsc::Sender<io::Result<Bytes>>,
     ) {
-        while let Some(Group { slots, answer }) = groups.recv().await {
+        let mut listening = true;
+        while let Some(Group { slots, answer, erases }) = groups.recv().await {
             let decided = match answer {
                 None => Ok(Vec::new()),
                 Some(answer) => match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
@@ -184,7 +189,10 @@ impl App {
                     Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
                 },
             };
-            let decided = decided.map_err(|error| self.add_failed(&AddError::Submit(error)));
+            let mut decided = decided.map_err(|error| self.add_failed(&AddError::Submit(error)));
+            if erases && let Err(problem) = self.carry_out_tombstones().await {
+                decided = Err(problem);
+            }
             let mut decisions =
                 decided.inspect(|decisions| self.count_decisions(decisions)).map(Vec::into_iter);
             let mut lines = Vec::new();
@@ -200,16 +208,15 @@ impl App {
                 serde_json::to_writer(&mut lines, &line).expect("an outcome has a JSON form");
                 lines.push(b'\n');
             }
-            if pieces.send(Ok(lines.into())).await.is_err() {
-                return;
-            }
+            // What was taken is carried out to its end, also if the client has gone.
+            listening = listening && pieces.send(Ok(lines.into())).await.is_ok();
         }
     }
 }
 
 impl Group {
     fn of(lines: Vec<Value>) -> Self {
-        Self { slots: lines.into_iter().map(Slot::Known).collect(), answer: None }
+        Self { slots: lines.into_iter().map(Slot::Known).collect(), answer: None, erases: false }
     }
 
     fn failed(count: usize, problem: &Problem) -> Self {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `route` | what a path means |
 //! | `post` | one statement, or a stream of them |
+//! | `blobs`, `disclosures` | attachments; values outside the tree, until they are erased |
 //! | `query`, `read` | agencies, registers, records and histories, as JSON and CSV |
 //! | `pages`, `texts` | the same for people, in two languages |
 //! | `problem` | from a refusal to a problem document |
@@ -11,6 +12,8 @@
 //! In a log that takes any bytes nothing is at these paths.
 
 mod batch;
+mod blobs;
+mod disclosures;
 mod pages;
 mod post;
 mod problem;
@@ -44,6 +47,14 @@ impl App {
         match route {
             RecordsRoute::Submit => self.post_record(request).await,
             RecordsRoute::SubmitBatch => self.post_records(request),
+            RecordsRoute::Blob(hash) if *request.method() == Method::PUT => {
+                self.put_blob(hash, request).await
+            }
+            RecordsRoute::Blob(hash) => self.get_blob(hash).await,
+            RecordsRoute::Disclosures(leaf) if *request.method() == Method::PUT => {
+                self.put_disclosure(leaf, request).await
+            }
+            RecordsRoute::Disclosures(leaf) => self.get_disclosures(leaf).await,
             route => {
                 let query = request.uri().query().map(str::to_owned);
                 self.read(route, query, request.headers()).await

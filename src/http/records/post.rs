@@ -26,12 +26,20 @@ use crate::http::answer::{BYTES, Caching, TEXT, answer, json, prefers_json};
 use crate::http::proof::receipt;
 use crate::http::{App, Outcome, error};
 use crate::log::{AddError, Admitted};
-use crate::pool::{Decision, Placed};
+use crate::pool::{Decision, Placed, SubmitError};
 use crate::records::admit::{Examined, NotTaken, examine};
 use crate::records::text_hash;
 
 /// What may be sent as a statement.
 const STATEMENT_TYPES: [&str; 2] = [BYTES, "text/plain"];
+
+/// Every tombstone begins like this.
+const TOMBSTONE: &[u8] = b"daybook/tombstone/";
+
+/// Whether a statement may be a tombstone.
+pub(super) fn is_tombstone(statement: &[u8]) -> bool {
+    statement.starts_with(TOMBSTONE)
+}
 
 #[derive(Serialize)]
 struct Accepted {
@@ -49,23 +57,21 @@ impl App {
         let bytes = body.bytes.clone();
         let timer = self.add_seconds.start_timer();
         let leaf = leaf_hash(&bytes);
-        let examined = self.examined(bytes).await;
-        drop(body);
-        let decision = match examined? {
-            Examined::Known(index) => Ok(Placed { index, duplicate: true }),
-            Examined::New(pending) => {
-                self.count_against_agency(&pending, 1)?;
-                let waiting = self.log.pool.submit(vec![*pending]);
-                let waiting = waiting.map_err(|error| self.add_failed(&AddError::Submit(error)))?;
-                let mut decisions = self.wait_for_all(Admitted::Waiting(waiting)).await?;
-                decisions.pop().ok_or_else(error::internal)?
-            }
+        let decision = if is_tombstone(&bytes) {
+            // To the end, also if the client goes away: what the tombstone says must come true.
+            let deciding = tokio::spawn(Arc::clone(&self).decide_and_erase(bytes));
+            deciding.await.map_err(|_| error::internal())??
+        } else {
+            self.decide(bytes).await?
         };
+        drop(body);
         timer.observe_duration();
         self.count_decisions(std::slice::from_ref(&decision));
         let placed = match decision {
             Ok(placed) => placed,
-            Err(refused) => return Err(self.with_entry(problem::refused(&refused), refused.shows()).await),
+            Err(refused) => {
+                return Err(self.with_entry(problem::refused(&refused), "latest", refused.shows()).await);
+            }
         };
         let receipt = self.receipt_of(placed.index).await?;
         Ok(match as_json {
@@ -80,6 +86,41 @@ impl App {
             ),
             false => answer(TEXT, Caching::Never, receipt),
         })
+    }
+
+    async fn decide(self: &Arc<Self>, bytes: Bytes) -> Result<Decision, Problem> {
+        Ok(match self.examined(bytes).await? {
+            Examined::Known(index) => Ok(Placed { index, duplicate: true }),
+            Examined::New(pending) => {
+                self.count_against_agency(&pending, 1)?;
+                let waiting = self.log.pool.submit(vec![*pending]);
+                let waiting = waiting.map_err(|error| self.add_failed(&AddError::Submit(error)))?;
+                let mut decisions = self.wait_for_all(Admitted::Waiting(waiting)).await?;
+                decisions.pop().ok_or_else(error::internal)?
+            }
+        })
+    }
+
+    async fn decide_and_erase(self: Arc<Self>, bytes: Bytes) -> Result<Decision, Problem> {
+        let decision = self.decide(bytes).await?;
+        if decision.is_ok() {
+            self.carry_out_tombstones().await?;
+        }
+        Ok(decision)
+    }
+
+    /// Destroys what published tombstones say is gone. No tombstone is acknowledged before that.
+    pub(super) async fn carry_out_tombstones(self: &Arc<Self>) -> Result<(), Problem> {
+        let carried_out = self.run_blocking(|app| {
+            let size = app.log.published().head().size;
+            let records = app.records()?;
+            let done = records.eraser.carry_out(&records.vault, &app.log.index, &app.log.lookup, size);
+            done.map_err(|cause| {
+                tracing::error!(%cause, "a tombstone is in the log and cannot be carried out");
+                error::add(&AddError::Submit(SubmitError::Unknown), |base| app.retry_seconds(base))
+            })
+        });
+        carried_out.await?
     }
 
     /// Examines a statement: here if the index answers from memory, on a blocking thread if an entry has to be read.
@@ -107,7 +148,7 @@ impl App {
             _ => None,
         };
         match problem::not_taken(reason) {
-            Some(problem) => self.with_entry(problem, shown).await,
+            Some(problem) => self.with_entry(problem, "latest", shown).await,
             None => self.failed(reason),
         }
     }
@@ -119,7 +160,12 @@ impl App {
     }
 
     /// The entry that is in the way, with its receipt. Without it if it cannot be had: the refusal stands.
-    async fn with_entry(self: &Arc<Self>, problem: Problem, shown: Option<LeafIndex>) -> Problem {
+    pub(super) async fn with_entry(
+        self: &Arc<Self>,
+        problem: Problem,
+        name: &str,
+        shown: Option<LeafIndex>,
+    ) -> Problem {
         let Some(index) = shown else { return problem };
         let found = self.run_blocking(move |app| {
             let published = app.log.published();
@@ -129,7 +175,7 @@ impl App {
         });
         match found.await {
             Ok(Ok((entry, leaf, receipt))) => problem.with(
-                "latest",
+                name,
                 serde_json::json!({
                     "index": index.get(),
                     "leaf_hash": leaf.to_string(),

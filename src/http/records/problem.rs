@@ -11,11 +11,14 @@
 
 use daemon::problem::Problem;
 use http::StatusCode;
+use record::ids::AgencyId;
 use record::registry::{Refusal, RefusalClass, Rule};
+use tlog::hash::Hash;
 
 use crate::http::error::{self, sentence};
 use crate::records::Refused;
 use crate::records::admit::NotTaken;
+use crate::records::upload::UploadError;
 
 pub(super) fn refused(refused: &Refused) -> Problem {
     let detail = sentence(&refused.to_string());
@@ -92,6 +95,44 @@ fn field_of(rule: &Rule) -> Option<String> {
         _ => return None,
     };
     Some(field.to_owned())
+}
+
+/// Status 403: the upload is nobody's who may.
+pub(super) fn upload(reason: &UploadError) -> Problem {
+    let detail = sentence(&reason.to_string());
+    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail).with("reason", reason.code())
+}
+
+pub(super) fn not_the_agencys(agency: &AgencyId) -> Problem {
+    let detail = format!("The record is not one of {agency}'s.");
+    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail).with("reason", "other_agency")
+}
+
+pub(super) fn attachment_too_large(bytes_max: u64) -> Problem {
+    let detail = format!("An attachment has at most {bytes_max} bytes.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+}
+
+pub(super) fn other_length(expected: u64) -> Problem {
+    error::malformed(format!("The upload note names {expected} bytes, and another number came."))
+}
+
+pub(super) fn other_bytes(wanted: &Hash, found: &Hash) -> Problem {
+    let detail = format!("The bytes that came have the SHA-256 {found}; {wanted} was announced.");
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "other-bytes", "Other bytes", detail)
+        .with("reason", "other_bytes")
+}
+
+pub(super) fn does_not_open() -> Problem {
+    let detail = "The document opens no commitment of this version of the record.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "does-not-open", "Does not open", detail)
+        .with("reason", "does_not_open")
+}
+
+/// Status 410; `tombstone` is added by whoever has it at hand.
+pub(super) fn erased() -> Problem {
+    let detail = "These values were erased. The tombstone says what, when and on which legal basis.";
+    Problem::new(StatusCode::GONE, "erased", "Erased", detail)
 }
 
 pub(super) fn too_many_from_network(seconds: u32) -> Problem {

@@ -76,7 +76,7 @@ impl App {
                 }
                 register_view(self, &view, (agency, register, what), query, form)
             }
-            RecordsRoute::Submit | RecordsRoute::SubmitBatch => Err(error::internal()),
+            _ => Err(error::internal()),
         }
     }
 }

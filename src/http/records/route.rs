@@ -1,7 +1,7 @@
 //! What a path of the records' interface means.
 //!
 //! ```text
-//! /records  /records/batch
+//! /records  /records/batch  /records/<leaf hash>/disclosures  /blobs/<sha256>
 //! /agencies  /agencies/<agency>
 //! /registers/<agency>/<register>[/entries | /records | /records/<key> | /records/<key>/history]
 //! ```
@@ -9,6 +9,7 @@
 //! Agencies and registers have one spelling. A record's key may hold any letter, so it is percent-encoded, in any way.
 
 use record::ids::{AgencyId, RecordKey, RegisterId};
+use tlog::hash::Hash;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum RecordsRoute {
     Submit,
     /// `/records/batch`
     SubmitBatch,
+    /// `/records/<leaf hash>/disclosures`
+    Disclosures(Hash),
+    /// `/blobs/<sha256>`
+    Blob(Hash),
     /// `/agencies`
     Agencies,
     /// `/agencies/<agency>`
@@ -47,6 +52,8 @@ impl RecordsRoute {
         Some(match parts {
             ["records"] => Self::Submit,
             ["records", "batch"] => Self::SubmitBatch,
+            ["records", leaf, "disclosures"] => Self::Disclosures(leaf.parse().ok()?),
+            ["blobs", hash] => Self::Blob(hash.parse().ok()?),
             ["agencies"] => Self::Agencies,
             ["agencies", agency] => Self::Agency(agency.parse().ok()?),
             ["registers", agency, register, view @ ..] => Self::Register(
@@ -71,6 +78,8 @@ impl RecordsRoute {
         match self {
             Self::Submit => "records",
             Self::SubmitBatch => "records_batch",
+            Self::Disclosures(_) => "disclosures",
+            Self::Blob(_) => "blob",
             Self::Agencies => "agencies",
             Self::Agency(_) => "agency",
             Self::Register(_, _, RegisterView::Register) => "register",
@@ -86,6 +95,7 @@ impl RecordsRoute {
     pub fn methods(&self) -> &'static str {
         match self {
             Self::Submit | Self::SubmitBatch => "POST",
+            Self::Disclosures(_) | Self::Blob(_) => "GET, HEAD, PUT",
             _ => "GET, HEAD",
         }
     }
