@@ -150,6 +150,14 @@ impl Fetcher {
         unreachable!("the last attempt returns")
     }
 
+    /// Fetches, and does not try again.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub async fn get_once(&self, url: &str, bytes_max: usize) -> Result<Fetched, FetchError> {
+        self.send(Method::GET, url, &HeaderMap::new(), Bytes::new(), bytes_max).await
+    }
+
     /// Posts, once.
     ///
     /// # Errors

@@ -173,7 +173,7 @@ async fn carry(fetcher: &Fetcher, letter: &Letter) -> Delivery {
             fetcher.post(&url, REQUEST_TYPE, body.clone(), COSIGNATURES_BYTES_MAX).await
         }
         Request::Checkpoint(hash) => {
-            fetcher.get(&format!("{}/{hash}/checkpoint", letter.url), NOTE_BYTES_MAX).await
+            fetcher.get_once(&format!("{}/{hash}/checkpoint", letter.url), NOTE_BYTES_MAX).await
         }
     };
     fetched.map(raw).map_err(|error| {

@@ -230,6 +230,10 @@ fn the_load_generator_counts_only_what_the_log_holds() {
 fn the_demonstration_shows_the_system_and_ends() {
     let said = expect(0, &["demo"]);
     assert!(said.contains("hash to that root") && said.contains("is refused"), "{said}");
+    assert!(said.contains("Nothing was lost") && said.contains("PROVED"), "{said}");
     let report: serde_json::Value = serde_json::from_str(&expect(0, &["demo", "--json"])).expect("JSON");
-    assert_eq!(report["forged_entry_refused"], true);
+    for shown in ["forged_entry_refused", "stopped_below_quorum", "nothing_lost", "evidence_verifies"] {
+        assert_eq!(report[shown], true, "{shown}");
+    }
+    assert_eq!((&report["witnesses"], &report["entries"]), (&4.into(), &17.into()));
 }
