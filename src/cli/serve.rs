@@ -11,7 +11,7 @@ use tlog::policy::Warning;
 use super::failure::Failure;
 use super::output::Output;
 use crate::config::Config;
-use crate::log::Log;
+use crate::log::{Log, OpenError};
 use crate::serve::{Addresses, ServeError, serve};
 
 #[derive(Args, Debug)]
@@ -53,7 +53,7 @@ impl Serve {
             announce(log, addresses, output);
         };
         serve(&self.dir, config, |size| bar.set_position(size), ready).map_err(|error| match error {
-            ServeError::TlsHalf => Failure::malformed(error),
+            ServeError::TlsHalf | ServeError::Open(OpenError::Policy(_)) => Failure::malformed(error),
             error => Failure::failed(error),
         })?;
         output.say("Stopped; everything is on disk.");

@@ -90,15 +90,31 @@ impl Site {
     pub fn new(admission: &str) -> Self {
         let root = TempDir::new().expect("a temporary directory");
         let genesis = root.path().join("genesis.txt");
-        let site = Self { root, wrapper: Vec::new() };
-        let (dir, genesis_path) = (site.dir(), genesis.to_string_lossy().into_owned());
-        let dir = dir.to_string_lossy();
-        let mut args = vec!["init", "--origin", ORIGIN, "--admission", admission, &*dir];
+        let path = genesis.to_string_lossy().into_owned();
+        let mut args = vec!["--admission", admission];
         if admission == "records" {
             std::fs::write(&genesis, World::new(ORIGIN).genesis()).expect("written");
-            args.extend(["--genesis", genesis_path.as_str()]);
+            args.extend(["--genesis", path.as_str()]);
         }
-        let made = daybook(&args);
+        Self::make(root, &args)
+    }
+
+    /// A new log, open to all, with the witnesses of this policy.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn with_policy(policy: &Policy) -> Self {
+        let root = TempDir::new().expect("a temporary directory");
+        let file = root.path().join("witnesses.txt");
+        std::fs::write(&file, policy.to_bytes()).expect("written");
+        Self::make(root, &["--admission", "open", "--witness-policy", &file.to_string_lossy()])
+    }
+
+    fn make(root: TempDir, args: &[&str]) -> Self {
+        let site = Self { root, wrapper: Vec::new() };
+        let dir = site.dir().to_string_lossy().into_owned();
+        let made = daybook(&[&["init", "--origin", ORIGIN, dir.as_str()], args].concat());
         assert!(made.status.success(), "{made:?}");
         // Test machines are often full; the floor has a test of its own.
         site.configure("free_space_min = \"512MiB\"", "free_space_min = \"1MiB\"");

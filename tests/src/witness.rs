@@ -22,6 +22,8 @@ use crate::binaries::binary;
 use crate::server::{Answer, exchange};
 use crate::testlog::TestLog;
 
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// Runs a `daybook-witness` command to its end.
 ///
 /// # Panics
@@ -69,8 +71,21 @@ impl WitnessSite {
     /// If it cannot be made.
     #[must_use]
     pub fn with(args: &[&str]) -> Self {
+        Self::aside("witness.example/w1", args)
+    }
+
+    /// A new witness of this name.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self::aside(name, &[])
+    }
+
+    fn aside(name: &str, args: &[&str]) -> Self {
         let root = TempDir::new().expect("a temporary directory");
-        let site = Self::at(&root.path().join("witness"), args);
+        let site = Self::make(&root.path().join("witness"), name, args);
         Self { _root: Some(root), ..site }
     }
 
@@ -80,8 +95,12 @@ impl WitnessSite {
     /// If it cannot be made.
     #[must_use]
     pub fn at(dir: &Path, args: &[&str]) -> Self {
+        Self::make(dir, "witness.example/w1", args)
+    }
+
+    fn make(dir: &Path, name: &str, args: &[&str]) -> Self {
         let path = dir.to_string_lossy().into_owned();
-        let words = [&["init", "--json", "--name", "witness.example/w1", &path], args].concat();
+        let words = [&["init", "--json", "--name", name, &path], args].concat();
         let made = daybook_witness(&words);
         assert!(made.status.success(), "{made:?}");
         let said: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
@@ -155,7 +174,18 @@ impl WitnessSite {
 /// # Panics
 /// If there is no executable.
 pub fn serve(dirs: &[PathBuf]) -> Result<WitnessServer, String> {
-    serve_under(&[], dirs)
+    serve_as(&[], dirs, ANY_PORT)
+}
+
+/// The same at this address.
+///
+/// # Errors
+/// What it printed.
+///
+/// # Panics
+/// If there is no executable.
+pub fn serve_at(dirs: &[PathBuf], address: &str) -> Result<WitnessServer, String> {
+    serve_as(&[], dirs, address)
 }
 
 /// The same under another program, such as `strace` and its arguments.
@@ -166,11 +196,15 @@ pub fn serve(dirs: &[PathBuf]) -> Result<WitnessServer, String> {
 /// # Panics
 /// If there is no executable.
 pub fn serve_under(wrapper: &[String], dirs: &[PathBuf]) -> Result<WitnessServer, String> {
+    serve_as(wrapper, dirs, ANY_PORT)
+}
+
+fn serve_as(wrapper: &[String], dirs: &[PathBuf], address: &str) -> Result<WitnessServer, String> {
     let program = binary("daybook-witness").to_string_lossy().into_owned();
     let words: Vec<String> = wrapper.iter().cloned().chain([program]).collect();
     let mut child = Command::new(&words[0])
         .args(&words[1..])
-        .args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["serve", "--json", "--listen", address, "--admin", ANY_PORT])
         .args(dirs)
         .env("DAYBOOK_LOG", "error")
         .stdin(Stdio::null())

@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
+mod quorum;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,31 @@ struct Row {
     found: String,
 }
 
+/// Only what a quorum adds.
+pub(crate) fn quorum_alone(seconds: u32) -> Result<()> {
+    build()?;
+    let place = root().join("target/bench");
+    std::fs::create_dir_all(&place)?;
+    quorum::quorum(&place, seconds, &mut |measure, target, found| {
+        println!("{measure}: {found} (target: {target})");
+    })
+}
+
+fn build() -> Result<()> {
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "daybook",
+        "--package",
+        "witness",
+        "--bins",
+    ]))
+}
+
 pub(crate) fn bench(large: u64, seconds: u32) -> Result<()> {
-    run(&mut cargo(&["build", "--release", "--locked", "--package", "daybook"]))?;
+    build()?;
     run(&mut cargo(&["build", "--release", "--locked", "--package", "tests", "--example", "bare"]))?;
     let place = root().join("target/bench");
     std::fs::create_dir_all(&place)?;
@@ -42,6 +67,7 @@ pub(crate) fn bench(large: u64, seconds: u32) -> Result<()> {
 
     let empty = adds(&place, seconds, &mut row)?;
     lone(&place, seconds, sync, &mut row)?;
+    quorum::quorum(&place, seconds, &mut row)?;
     reads(&place, seconds, &mut row)?;
     let log = batches(&place, large, &mut row)?;
     at_size(&log, large, seconds, empty, &mut row)?;
@@ -64,21 +90,18 @@ struct Log {
 
 impl Log {
     fn make(place: &Path, name: &str) -> Result<Self> {
+        Self::make_with(place, name, &[])
+    }
+
+    fn make_with(place: &Path, name: &str, args: &[&str]) -> Result<Self> {
         let dir = place.join(name);
         match std::fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => (),
         }
         let path = dir.to_string_lossy().into_owned();
-        output(&mut daybook(&[
-            "init",
-            "--json",
-            "--origin",
-            "log.example/bench",
-            "--admission",
-            "open",
-            &path,
-        ]))?;
+        let words = ["init", "--json", "--origin", "log.example/bench", "--admission", "open", &path];
+        output(&mut daybook(&[&words[..], args].concat()))?;
         let (child, url) = serve(&dir)?;
         Ok(Self { dir, child, url })
     }

@@ -57,6 +57,9 @@ enum Command {
         /// Seconds a measurement.
         #[arg(long, default_value_t = 20)]
         seconds: u32,
+        /// Only what a quorum of witnesses adds to a receipt.
+        #[arg(long)]
+        quorum: bool,
     },
     /// Measures how fast a monitor verifies a large log, and in how much memory.
     BenchMonitor {
@@ -92,7 +95,8 @@ fn main() -> ExitCode {
         Command::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
         Command::Browser => browser::browser(),
         Command::Interop => interop::interop(),
-        Command::Bench { large, seconds } => bench::bench(large, seconds),
+        Command::Bench { seconds, quorum: true, .. } => bench::quorum_alone(seconds),
+        Command::Bench { large, seconds, quorum: false } => bench::bench(large, seconds),
         Command::BenchMonitor { entries, entry_bytes, debug } => {
             bench_monitor::bench_monitor(entries, entry_bytes, debug)
         }
