@@ -174,7 +174,7 @@ impl Publisher {
     /// [`PublishError`]; nothing was made public that does not hold, and nobody was answered.
     pub fn step(&mut self, patience: Duration) -> Result<Result<(), Ended>, PublishError> {
         let now = self.now();
-        let due = self.parts.cosigner.as_ref().and_then(|cosigner| cosigner.rounds.next_due());
+        let due = self.parts.cosigner.as_ref().and_then(|cosigner| cosigner.rounds.next_due(now));
         let patience = due.map_or(patience, |due| patience.min(due.saturating_sub(now)));
         let Taken { mut heads, waiters, ended } = self.parts.queue.take(patience, self.is_unfinished());
         let now = self.now();
@@ -248,7 +248,8 @@ impl Publisher {
                 received.map_err(|error| self.keep_evidence(error))?;
             }
             if cosigner.rounds.is_probing() {
-                if !send(cosigner, now)? && delivered.is_empty() {
+                let sent = send(cosigner, now)?;
+                if cosigner.rounds.is_probing() && !sent && delivered.is_empty() {
                     return Ok(());
                 }
                 continue;

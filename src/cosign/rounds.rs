@@ -79,6 +79,8 @@ pub struct Rounds {
     seats: Vec<Seat>,
     /// Nothing may be signed yet.
     probing: bool,
+    /// When the witnesses were asked first; those that are slow are waited for until the deadline after it.
+    probed: Option<Duration>,
     /// The newest head that a witness may have been shown.
     newest: Candidate,
     gathering: Option<Gathering>,
@@ -122,11 +124,12 @@ impl Rounds {
         let board = Board::new(seats.iter().map(|seat| seat.name.clone()).collect());
         settings.left_out.iter().for_each(|at| board.exclude(*at));
         let origin = committed.checkpoint.origin().clone();
-        let mut rounds = Self {
+        Self {
             shown: gather(&seats, shown, Duration::ZERO),
             gathering: None,
             newest: committed,
             probing: true,
+            probed: None,
             amended: false,
             below: false,
             letters: 0,
@@ -137,9 +140,7 @@ impl Rounds {
             log_keys,
             settings,
             random,
-        };
-        rounds.check_probe();
-        rounds
+        }
     }
 
     /// What operators are told.
@@ -224,8 +225,13 @@ impl Rounds {
 
     /// When something is to be done without an answer: a witness can be asked again, or the deadline passes.
     #[must_use]
-    pub fn next_due(&self) -> Option<Duration> {
-        let deadline = self.gathering.as_ref().map(|gathering| gathering.since + self.settings.deadline);
+    pub fn next_due(&self, now: Duration) -> Option<Duration> {
+        let since = match self.probing {
+            true => self.probed,
+            false => self.gathering.as_ref().map(|gathering| gathering.since),
+        };
+        let deadline =
+            since.map(|since| since + self.settings.deadline).filter(|due| !self.probing || *due > now);
         let waiting = self.seats.iter().filter(|seat| self.is_wanted(seat)).filter_map(Seat::free_at);
         waiting.chain(deadline).min()
     }
@@ -251,6 +257,7 @@ impl Rounds {
     /// # Errors
     /// [`CosignError::Prove`] if our own tree does not hold.
     pub fn letters(&mut self, now: Duration, tree: &mut Tree) -> Result<Vec<Letter>, CosignError> {
+        self.check_probe(now);
         let mut letters = Vec::new();
         for witness in 0..self.seats.len() {
             let seat = &self.seats[witness];
@@ -308,7 +315,7 @@ impl Rounds {
             }
             Err(refused) => self.failed(*witness, refused, now),
         }
-        self.check_probe();
+        self.check_probe(now);
         Ok(())
     }
 
@@ -421,14 +428,18 @@ impl Rounds {
         Some((verified.of(&self.origin).ok()?.head(), bytes.to_vec()))
     }
 
-    fn check_probe(&mut self) {
+    fn check_probe(&mut self, now: Duration) {
         if !self.probing {
             return;
         }
+        let until = *self.probed.get_or_insert(now) + self.settings.deadline;
         let answered = |at: usize| self.seats[at].answered || self.seats[at].left_out;
-        // Whoever has claimed to know more is heard out, even if the others would be enough.
-        let disputed = self.seats.iter().any(|seat| seat.claim.is_some());
-        if !disputed && self.roster.every_quorum_has_one_of(answered) {
+        // Even if others would be enough, each has one chance to claim that it knows more, and is heard out.
+        let unheard = |seat: &Seat| {
+            let fresh = !seat.left_out && !seat.answered && seat.trouble.is_none();
+            seat.claim.is_some() || (fresh && now < until)
+        };
+        if !self.seats.iter().any(unheard) && self.roster.every_quorum_has_one_of(answered) {
             self.probing = false;
             self.board.set_trouble(None);
             return;

@@ -409,6 +409,26 @@ fn nothing_is_signed_before_enough_witnesses_have_said_what_they_know() {
     assert_eq!(size(&running), 1, "and are not a quorum");
 }
 
+/// Whoever answers first, the outcome is the same: one that knows more is heard, if it answers in time.
+#[test]
+fn at_the_start_a_slow_witness_is_heard_until_the_deadline_and_waited_for_no_longer() {
+    let (bench, mut running) = started();
+    running.add(&[b"entry"]).unwrap().unwrap();
+    drop(running);
+    bench.witnesses.set(2, Mood::Stalled);
+    let mut running = restart(&bench);
+    assert!(running.submit(&[b"too early"]).is_err(), "the other three would be enough");
+    bench.witnesses.set(2, Mood::Claims(4711));
+    bench.witnesses.release();
+    assert!(end_of(&mut running).contains("4711"));
+    drop(running);
+    bench.witnesses.set(2, Mood::Stalled);
+    let mut running = restart(&bench);
+    pass(&bench, &mut running, DEADLINE);
+    running.add(&[b"after the deadline"]).unwrap().unwrap();
+    assert_eq!(accepted(&bench, &running).1, 3);
+}
+
 /// The copy of the directory from before the last entries, with the clock where it is.
 struct Restored {
     bench: Bench,

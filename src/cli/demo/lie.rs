@@ -44,6 +44,12 @@ pub(super) fn show(town: &Town, records: &[Vec<u8>], output: &Output) -> Result<
         town.witnesses[0].name
     ));
     let witness = &town.witnesses[0];
+    // It was away; its cosignature joins the public checkpoint when it has caught up.
+    let line = format!("\u{2014} {}.example/witness ", witness.name);
+    town.web.wait_until("the witness has caught up", || {
+        let checkpoint = town.web.get(&format!("{}/checkpoint", town.url))?;
+        Ok(String::from_utf8_lossy(&checkpoint.body).contains(&line))
+    })?;
     let request = AddCheckpoint { old: head.size, proof: Vec::new(), checkpoint: lie.note().clone() };
     let url = format!("{}/add-checkpoint", witness.url);
     let answer = town.web.post(&url, "text/plain", request.to_bytes())?;
