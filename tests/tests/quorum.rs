@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,10 +132,23 @@ fn a_log_whose_witness_knows_more_says_so_and_ends_with_3() {
     assert_eq!(server.add(b"entry"), 0);
     assert_eq!(server.stop(), 0);
     witnesses.set(2, Mood::Claims(4711));
+    // All four answer; a slow machine must not make one of them late.
+    site.configure("deadline = \"1s\"", "deadline = \"60s\"");
     let dir = site.dir().to_string_lossy().into_owned();
     let serve = |more: &[&str]| {
         let words = ["serve", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", &dir];
-        daybook(&[&words, more].concat())
+        let mut command = Command::new(binary("daybook"));
+        command.args([&words, more].concat()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("daybook starts");
+        for _ in 0..1800 {
+            if child.try_wait().expect("its state").is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // One that goes on serving is ended, and fails the test by its exit status.
+        let _ = child.kill();
+        child.wait_with_output().expect("its output")
     };
     let ended = serve(&[]);
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
