@@ -9,13 +9,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use tests::server::exchange;
+use tests::server::{ORIGIN, Site, exchange};
 use tests::testlog::{TestLog, size};
 use tests::witness::{WitnessSite, verified, wait_for};
 use tlog::checkpoint::Checkpoint;
 use tlog::hash::leaf_hash;
 use tlog::ids::TreeHead;
 use tlog::note::{Note, SignatureLine};
+use tlog::policy::Policy;
 use tlog::sign::Ed25519Signer;
 use tlog::vkey::VerifierKey;
 use tlog::witness_wire::{AddCheckpoint, parse_cosignatures};
@@ -78,21 +79,50 @@ fn serve_theirs(name: &'static str, keys: Vec<VerifierKey>, port: u16, mut comma
     Peer { name, address, keys, _running: Box::new(Theirs(child)) }
 }
 
-fn witness_log(folder: &Path, logs: &[TestLog]) -> Peer {
+/// Tells a witness of a log: its origin and its verifier key.
+type AddLog = Box<dyn Fn(&str, &str)>;
+
+/// A foreign witness that was made, and is told its logs before it is served.
+struct Made {
+    name: &'static str,
+    keys: Vec<VerifierKey>,
+    add_log: AddLog,
+    serve: Box<dyn Fn(u16) -> Command>,
+}
+
+impl Made {
+    fn follow(&self, logs: &[TestLog]) {
+        logs.iter().for_each(|log| (self.add_log)(&log.origin, &log.vkey()));
+    }
+
+    fn serve(&self, port: u16) -> Peer {
+        serve_theirs(self.name, self.keys.clone(), port, (self.serve)(port))
+    }
+}
+
+fn witness_log(folder: &Path) -> Made {
     let program = tools().join("bin/witness-log");
     let dir = folder.join("witness-log");
-    let made = run(Command::new(&program).args(["witness", "init"]).arg(&dir).args([
-        "--name",
-        "peer.example/w",
-        "--json",
-    ]));
-    for log in logs {
-        run(Command::new(&program).args(["witness", "add-log"]).arg(&dir).args([&log.origin, &log.vkey()]));
+    let words = ["--name", "peer.example/w", "--json"];
+    let made = run(Command::new(&program).args(["witness", "init"]).arg(&dir).args(words));
+    let on = move |call: &str| {
+        let mut command = Command::new(&program);
+        command.args(["witness", call]).arg(&dir);
+        command
+    };
+    let adding = on.clone();
+    Made {
+        name: "witness-log",
+        keys: keys_in(&String::from_utf8_lossy(&made.stdout)),
+        add_log: Box::new(move |origin, vkey| {
+            run(adding("add-log").args([origin, vkey]));
+        }),
+        serve: Box::new(move |port| {
+            let mut command = on("serve");
+            command.args(["--listen", &format!("127.0.0.1:{port}")]);
+            command
+        }),
     }
-    let port = free_port();
-    let mut serve = Command::new(&program);
-    serve.args(["witness", "serve"]).arg(&dir).args(["--listen", &format!("127.0.0.1:{port}")]);
-    serve_theirs("witness-log", keys_in(&String::from_utf8_lossy(&made.stdout)), port, serve)
 }
 
 fn python(module: &str) -> Command {
@@ -101,20 +131,27 @@ fn python(module: &str) -> Command {
     command
 }
 
-fn aics(folder: &Path, logs: &[TestLog]) -> Peer {
+fn aics(folder: &Path) -> Made {
     let config = folder.join("aics.json");
-    let made =
-        run(python("aics_witness").args(["init", "--name", "aics.example/w", "--config"]).arg(&config));
-    for log in logs {
-        let vkey = log.vkey();
-        run(python("aics_witness")
-            .args(["add-log", "--origin", &log.origin, "--vkey", &vkey, "--config"])
-            .arg(&config));
+    let on = move |call: &str| {
+        let mut command = python("aics_witness");
+        command.args([call, "--config"]).arg(&config);
+        command
+    };
+    let made = run(on("init").args(["--name", "aics.example/w"]));
+    let adding = on.clone();
+    Made {
+        name: "aics-witness",
+        keys: keys_in(&String::from_utf8_lossy(&made.stdout)),
+        add_log: Box::new(move |origin, vkey| {
+            run(adding("add-log").args(["--origin", origin, "--vkey", vkey]));
+        }),
+        serve: Box::new(move |port| {
+            let mut command = on("serve");
+            command.args(["--listen", &format!("127.0.0.1:{port}")]);
+            command
+        }),
     }
-    let port = free_port();
-    let mut serve = python("aics_witness");
-    serve.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&config);
-    serve_theirs("aics-witness", keys_in(&String::from_utf8_lossy(&made.stdout)), port, serve)
 }
 
 impl Peer {
@@ -242,7 +279,11 @@ fn logs() -> Vec<TestLog> {
 fn witnesses_are_asked_the_same_things() {
     let (logs, folder) = (logs(), tempfile::tempdir().expect("a folder"));
     let (_site, ours) = ours(&logs);
-    let peers = [ours, witness_log(folder.path(), &logs), aics(folder.path(), &logs)];
+    let [second, third] = [witness_log(folder.path()), aics(folder.path())].map(|made| {
+        made.follow(&logs);
+        made.serve(free_port())
+    });
+    let peers = [ours, second, third];
     println!("| Asked | Specification | {} |", peers.each_ref().map(|peer| peer.name).join(" | "));
     println!("|---|---|{}", "---|".repeat(peers.len()));
     for ((what, expected, ask), log) in CASES.iter().zip(&logs) {
@@ -353,4 +394,34 @@ fn a_foreign_log_gets_cosignatures_from_our_witness() {
     let written: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&dossier).expect("a dossier")).expect("JSON");
     assert_eq!(listed[0]["size"], written["checkpoint"]["tree_size"]);
+}
+
+#[test]
+#[ignore = "run it with `cargo xtask interop`"]
+fn our_log_publishes_under_the_cosignatures_of_foreign_witnesses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = [witness_log(folder.path()), aics(folder.path())].map(|made| (made, free_port()));
+    let mut policy = String::new();
+    for (at, (made, port)) in made.iter().enumerate() {
+        policy.push_str(&format!("witness w{at} {} http://127.0.0.1:{port}\n", made.keys[0]));
+    }
+    policy.push_str("group both all w0 w1\nquorum both\n");
+    let site = Site::with_policy(&Policy::parse(policy.as_bytes()).expect("a policy"));
+    let policy = site.policy();
+    let log = policy.logs()[0].key.to_string();
+    let _running = made.each_ref().map(|(made, port)| {
+        (made.add_log)(ORIGIN, &log);
+        made.serve(*port)
+    });
+    let server = site.start();
+    wait_for(|| server.admin("/readyz").status == 200);
+    for number in 0..10_u64 {
+        // Answered only once both have cosigned: the policy asks for all of them.
+        assert_eq!(server.add(&number.to_be_bytes()), number);
+        let checkpoint = server.checkpoint(&policy);
+        assert!(checkpoint.head().size.get() > number);
+        let names: Vec<_> = checkpoint.cosignatures().iter().map(|one| one.key.name().as_str()).collect();
+        assert!(["peer.example/w", "aics.example/w"].iter().all(|name| names.contains(name)), "{names:?}");
+    }
+    assert_eq!(server.stop(), 0);
 }
