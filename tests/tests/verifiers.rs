@@ -10,7 +10,9 @@ use tests::binaries::binary;
 use tests::liar::{Keys, Liar, Reply, Tree};
 use tests::watch::Watch;
 use tlog::hash::leaf_hash;
+use tlog::ids::TreeSize;
 use tlog::note::{Note, SignatureLine};
+use tlog::tile::{bundles, hash_tiles};
 
 const ORIGIN: &str = "log.example/liar";
 const ALL: [usize; 3] = [0, 1, 2];
@@ -54,13 +56,14 @@ fn cve_2026_56865_every_object_that_is_fetched_is_authenticated() {
         bytes[at] ^= 1;
         bytes
     };
-    let mut objects = 0;
     for size in [1, 2, 3, 255, 256, 257, 513, 1000] {
-        objects += each_object(size, |_| true, flip);
+        let tree = TreeSize::new(size).expect("a size");
+        let all = 1 + bundles(tree).count() + hash_tiles(tree).count();
+        assert_eq!(each_object(size, |_| true, flip), all, "size {size}: the checkpoint, and every object");
     }
     // Where hashes of higher tiles are complete and hide behind one another.
-    objects += each_object(70_000, |path| path.starts_with("tile/1") || path.starts_with("tile/2"), flip);
-    assert!(objects > 50, "{objects}");
+    let higher = |path: &str| path.starts_with("tile/1/") || path.starts_with("tile/2/");
+    assert_eq!(each_object(70_000, higher, flip), 3, "two tiles of level 1, one of level 2");
 }
 
 #[test]
