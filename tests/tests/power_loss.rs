@@ -14,6 +14,8 @@ use tests::witness::WitnessSite;
 
 const CUTS_DEFAULT: u32 = 10;
 const CLIENTS: u32 = 4;
+/// More heads than a log grows by between two cuts.
+const HEADS_A_CUT: u64 = 800;
 
 fn client(
     server: std::net::SocketAddr,
@@ -26,7 +28,7 @@ fn client(
         let entry = format!("entry {number}").into_bytes();
         let headers = [("content-type", "application/octet-stream")];
         let Ok(answer) = exchange(server, "POST", "/add", &headers, &entry) else { continue };
-        if answer.status == 200 {
+        if answer.status == 200 && !over.load(Ordering::Relaxed) {
             let index = answer.text().trim().parse().expect("an index");
             told.lock().expect("no client panicked").push((index, entry));
         }
@@ -60,8 +62,7 @@ fn what_was_answered_survives_every_power_cut() {
         let mut byte = [0];
         SystemRandom.fill(&mut byte);
         std::thread::sleep(Duration::from_millis(50 + u64::from(byte[0]) * 4));
-        volume.cut();
-        over.store(true, Ordering::Relaxed);
+        volume.cut(|| over.store(true, Ordering::Relaxed));
         server.kill();
         clients.into_iter().for_each(|client| client.join().expect("no client panics"));
         volume.unmount();
@@ -91,7 +92,7 @@ fn grow(server: std::net::SocketAddr, log: &TestLog, from: u64, over: &AtomicBoo
     while !over.load(Ordering::Relaxed) && cosigned < log.leaves.len() as u64 {
         let body = log.request(cosigned, cosigned + 1).to_bytes();
         let Ok(answer) = exchange(server, "POST", "/add-checkpoint", &[], &body) else { break };
-        if answer.status != 200 {
+        if answer.status != 200 || over.load(Ordering::Relaxed) {
             break;
         }
         cosigned += 1;
@@ -106,8 +107,9 @@ fn a_witness_never_forgets_what_it_cosigned_whenever_the_power_goes() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let volume = Volume::make(folder.path());
     let site = WitnessSite::at(&volume.mount.join("witness"), &[]);
+    let leaves = u64::from(cuts) * HEADS_A_CUT;
     let logs: Vec<TestLog> =
-        (1..=4).map(|seed| TestLog::new(&format!("log{seed}.example"), seed, 3000)).collect();
+        (1..=4).map(|seed| TestLog::new(&format!("log{seed}.example"), seed, leaves)).collect();
     logs.iter().for_each(|log| site.follow(log, &[]));
     run("sync", &[]);
     let mut cosigned = vec![0; logs.len()];
@@ -128,8 +130,7 @@ fn a_witness_never_forgets_what_it_cosigned_whenever_the_power_goes() {
                 })
                 .collect();
             std::thread::sleep(Duration::from_millis(50 + u64::from(byte[0]) * 2));
-            volume.cut();
-            over.store(true, Ordering::Relaxed);
+            volume.cut(|| over.store(true, Ordering::Relaxed));
             server.kill();
             cosigned = clients.into_iter().map(|client| client.join().expect("no client panics")).collect();
         });
@@ -138,7 +139,7 @@ fn a_witness_never_forgets_what_it_cosigned_whenever_the_power_goes() {
         let server = site.start();
         for (log, cosigned) in logs.iter().zip(&mut cosigned) {
             // With an old size that it cannot have it answers which it has.
-            let answer = server.add(&log.request(3000, 3000));
+            let answer = server.add(&log.request(leaves, leaves));
             let has: u64 = answer.text().trim().parse().expect("a size");
             assert!(has == *cosigned || has == *cosigned + 1, "it cosigned {cosigned} and knows {has}");
             *cosigned = has;
