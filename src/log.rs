@@ -33,6 +33,7 @@ use crate::reindex::{self, ReindexError};
 use crate::sequencer::{BatchClock, Parts, Sequencer, SequencerError};
 use crate::signer::{LogSigner, SignError};
 use crate::space::Space;
+use crate::store::anchor::AnchoredHead;
 use crate::store::disk::Disk;
 use crate::store::index::IndexFollower;
 use crate::store::ledger::{Ledger, LedgerError};
@@ -197,6 +198,11 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
     let shown = first_shown(&signer, committed.clone(), recovered.shown.take(), roster.is_some())?;
     let note = Bytes::from(shown.checkpoint.note().to_bytes());
     let failed = |error| PublishError::Io { what: "writing the checkpoint", error };
+    // With witnesses the publisher does it, in the round that shows the recovered head.
+    if let (None, Some(anchor)) = (&roster, &mut recovered.anchor) {
+        let anchored = AnchoredHead { head, time, seq: recovered.journal.seq() };
+        anchor.write(&anchored).and_then(|()| anchor.sync()).map_err(PublishError::from)?;
+    }
     tiles.write_checkpoint(&note).map_err(failed)?;
     let epoch = ledger.start_epoch(time)?;
     let published = Published { checkpoint: shown.checkpoint.clone(), note, time: shown.time };

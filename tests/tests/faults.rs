@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use daybook::log::OpenError;
 use daybook::probe::{Point, Probe};
@@ -244,6 +245,31 @@ fn an_old_copy_of_the_whole_directory_is_refused_by_its_anchor() {
     std::fs::rename(&newest, bench.dir()).expect("moved");
     let running = bench.start().expect("the newest copy goes on");
     told.audit(&audit(&bench, &running));
+}
+
+#[test]
+fn a_head_that_a_start_shows_for_the_first_time_is_in_the_anchor_before() {
+    let bench = Bench::with_anchor(true);
+    let mut told = Told::default();
+    let mut running = bench.start().expect("a log");
+    assert!(told.add(&mut running, &entries(0..20)));
+    drop(running);
+    let copy = bench.root().join("copy");
+    copy_all(&bench.dir(), &copy);
+    // The process ends between the commit and the anchor.
+    let mut running = bench.start().expect("a log");
+    let _never_answered = running.submit(&[b"entry 20"]).expect("taken in");
+    bench.clock.advance(Duration::from_millis(1));
+    running.engine.sequencer.step(Duration::ZERO).expect("committed");
+    assert_eq!(running.log.published().head().size.get(), 20, "it was not shown");
+    drop(running);
+    let running = bench.start().expect("a log");
+    assert_eq!(running.log.published().head().size.get(), 21, "now it is");
+    drop(running);
+    std::fs::remove_dir_all(bench.dir()).expect("removed");
+    copy_all(&copy, &bench.dir());
+    let refused = bench.start().expect_err("the anchor knows what was shown").to_string();
+    assert!(refused.contains("anchor") && refused.contains("21"), "{refused}");
 }
 
 #[test]
