@@ -23,7 +23,7 @@ const COMMAND_SECONDS_MAX: u64 = 60;
 /// The longest pause before a command is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The file in the monitor's directory.
-const FILE: &str = "alerts.ndjson";
+pub const FILE: &str = "alerts.ndjson";
 
 /// Delivers alerts, in order.
 pub struct Deliverer {

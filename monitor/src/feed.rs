@@ -51,6 +51,12 @@ impl Batch {
         self.first..self.first + self.leaves.len() as u64
     }
 
+    /// How much memory it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Its entries from `from` on, in order.
     pub fn entries(&self, from: u64) -> impl Iterator<Item = Entry<'_>> {
         let entries = bundle::split(&self.bytes).expect("a verified bundle is well-formed");

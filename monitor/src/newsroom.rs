@@ -3,6 +3,12 @@
 //! Nothing here ends the process: what fails is told in the log and on the health page, and tried again. Verification
 //! goes on whatever happens to the index.
 
+mod bell;
+mod gauges;
+mod once;
+mod round;
+mod views;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -12,31 +18,28 @@ use std::time::Duration;
 
 use daemon::clock::{Clock, Random, SystemRandom};
 use daemon::config::{ConfigError, read_secret};
+use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
-use tlog::ids::LeafIndex;
 
 use crate::case::Case;
 use crate::channel::ChannelError;
 use crate::channel::sender::{Channel, channels};
 use crate::config::Config;
 use crate::folder::Folder;
-use crate::index::follow::Indexer;
+use crate::index::follow::{Indexer, Looked};
 use crate::index::{Index, IndexError};
-use crate::status::status_of;
 use crate::store::Store;
-use crate::watch::engine::LogAlert;
-use crate::watch::message::Found;
 use crate::watch::store::WatchError;
-use crate::watch::{Engine, EngineError, WatchStore};
-use crate::web::view::{AlarmView, Inclusion, LogView, Verified};
+use crate::watch::{Engine, WatchStore};
 use crate::web::{App, Desk};
+use bell::Bell;
+pub use gauges::NewsroomGauges;
+pub use once::Caught;
 
 /// Pause between two looks for something new to watch.
 const LOOK_PAUSE: Duration = Duration::from_millis(300);
 /// Pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
-/// Alerts of the part that verifies that are taken at a time.
-const ALERTS_TOGETHER_MAX: u32 = 100;
 /// The file with the token in the monitor's directory.
 pub const TOKEN_FILE: &str = "token";
 /// The index in the monitor's directory.
@@ -90,7 +93,8 @@ impl Troubles {
 /// The newsroom's half of a monitor.
 #[derive(Debug)]
 pub struct Newsroom {
-    indexer: Indexer,
+    /// Taken by the thread that indexes.
+    indexer: Option<Indexer>,
     engine: Engine,
     channels: Vec<Channel>,
     store: Arc<Store>,
@@ -139,10 +143,11 @@ impl Newsroom {
         let engine = Engine {
             index: Arc::new(Index::open(&dir.join(INDEX_FILE))?),
             store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE))?),
+            alerts: dir.join(crate::alerts::FILE),
             address: config.web.address(config.listen.address),
         };
         Ok(Self {
-            indexer,
+            indexer: Some(indexer),
             engine,
             channels,
             store: Arc::clone(store),
@@ -161,7 +166,14 @@ impl Newsroom {
             token: self.token.clone(),
             troubles: self.troubles.clone(),
         };
-        Arc::new(App::new(verified(&self.cases), desk, clock))
+        Arc::new(App::new(views::verified(&self.cases), desk, clock))
+    }
+
+    /// Its gauges.
+    #[must_use]
+    pub fn gauges(&self, metrics: &Metrics) -> NewsroomGauges {
+        let channels = self.channels.iter().map(|channel| channel.name.clone()).collect();
+        NewsroomGauges::new(metrics, self.engine.clone(), channels, self.troubles.clone())
     }
 
     /// Starts the threads. They end when they are asked to.
@@ -169,7 +181,7 @@ impl Newsroom {
     /// # Errors
     /// The system's answer.
     pub fn start(
-        self,
+        mut self,
         clock: &Arc<dyn Clock>,
         shutdown: &Shutdown,
         runtime: &tokio::runtime::Handle,
@@ -179,34 +191,61 @@ impl Newsroom {
             let troubles = self.troubles.clone();
             runtime.spawn(send(channel, store, clock, ended, troubles));
         }
-        let Self { mut indexer, engine, channels, store, cases, troubles, .. } = self;
-        let (ended, told) = (shutdown.clone(), troubles.clone());
-        let index = std::thread::Builder::new().name("index".to_owned()).spawn(move || {
+        let bell = Bell::default();
+        let index = self.start_index(shutdown, &bell)?;
+        let watch = self.start_watches(Arc::clone(clock), shutdown, bell)?;
+        Ok(vec![index, watch])
+    }
+
+    fn start_index(&mut self, shutdown: &Shutdown, bell: &Bell) -> std::io::Result<JoinHandle<()>> {
+        let mut indexer = self.indexer.take().expect("started once");
+        let (ended, troubles, bell) = (shutdown.clone(), self.troubles.clone(), bell.clone());
+        std::thread::Builder::new().name("index".to_owned()).spawn(move || {
             while !ended.is_asked() {
                 match indexer.look() {
-                    Ok(true) => told.set("index", None),
-                    Ok(false) => return,
+                    Ok(Looked::Ended) => return,
+                    Ok(looked) => {
+                        troubles.set("index", None);
+                        if looked == Looked::Indexed {
+                            bell.ring();
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(%error, "indexing is interrupted");
-                        told.set("index", Some(error.to_string()));
+                        troubles.set("index", Some(error.to_string()));
                         pause(&ended, FAILURE_PAUSE);
                     }
                 }
             }
-        })?;
-        let (ended, clock) = (shutdown.clone(), Arc::clone(clock));
-        let watch = std::thread::Builder::new().name("watches".to_owned()).spawn(move || {
+        })
+    }
+
+    fn start_watches(
+        self,
+        clock: Arc<dyn Clock>,
+        shutdown: &Shutdown,
+        bell: Bell,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let Self { engine, channels, store, cases, troubles, .. } = self;
+        let ended = shutdown.clone();
+        std::thread::Builder::new().name("watches".to_owned()).spawn(move || {
             while !ended.is_asked() {
-                let result = look(&engine, &channels, &store, &cases, clock.unix_millis() / 1000);
-                let wait = if result.is_ok() { LOOK_PAUSE } else { FAILURE_PAUSE };
-                if let Err(error) = &result {
-                    tracing::error!(error, "watches are interrupted");
+                match round::look(&engine, &channels, &store, &cases, clock.unix_millis() / 1000) {
+                    Ok(found) => {
+                        troubles.set("watches", None);
+                        if found > 0 {
+                            channels.iter().for_each(|channel| channel.wake.notify_one());
+                        }
+                        bell.wait(LOOK_PAUSE);
+                    }
+                    Err(error) => {
+                        tracing::error!(error, "watches are interrupted");
+                        troubles.set("watches", Some(error));
+                        pause(&ended, FAILURE_PAUSE);
+                    }
                 }
-                troubles.set("watches", result.err());
-                pause(&ended, wait);
             }
-        })?;
-        Ok(vec![index, watch])
+        })
     }
 }
 
@@ -232,121 +271,6 @@ fn pause(shutdown: &Shutdown, length: Duration) {
     while waited < length && !shutdown.is_asked() {
         std::thread::sleep(step);
         waited += step;
-    }
-}
-
-/// One round: what is new in the index, what the part that verifies has to say, and signs of life.
-fn look(
-    engine: &Engine,
-    channels: &[Channel],
-    store: &Store,
-    cases: &[Arc<Case>],
-    now: u64,
-) -> Result<(), String> {
-    let text = |error: EngineError| error.to_string();
-    engine.look(now).map_err(text)?;
-    let after = engine.store.place("alerts").map_err(|error| error.to_string())?.unwrap_or(0);
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let alerts = store.alerts_after(after, ALERTS_TOGETHER_MAX).map_err(|error| error.to_string())?;
-    let alerts: Vec<LogAlert> = alerts.iter().map(|alert| log_alert(alert.id, &alert.body)).collect();
-    engine.take_alerts(&alerts, now).map_err(text)?;
-    for channel in channels {
-        let Some(every) = channel.heartbeat else { continue };
-        let body = heartbeat(engine, cases, now);
-        engine.store.heartbeat(&channel.name, every, &body, now).map_err(|error| error.to_string())?;
-    }
-    Ok(())
-}
-
-fn log_alert(id: i64, body: &str) -> LogAlert {
-    let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    LogAlert {
-        id: u64::try_from(id).unwrap_or(0),
-        origin: text("origin"),
-        title: format!("{} {} {}", text("event"), text("kind"), text("subject")),
-        detail: format!("{} {}", text("detail"), text("file")),
-    }
-}
-
-fn heartbeat(engine: &Engine, cases: &[Arc<Case>], now: u64) -> String {
-    let logs = status_of(cases).logs;
-    let lines = logs.iter().map(|log| {
-        let verified = log.verified.as_ref().map_or(0, |head| head.size);
-        format!("{}: {}, {verified} entries verified. {}", log.origin, log.state.name(), log.reason)
-    });
-    let found = Found {
-        event: "heartbeat".to_owned(),
-        title: "the monitor is at work".to_owned(),
-        text: lines.collect::<Vec<_>>().join("; "),
-        link: format!("{}/health", engine.address),
-        found_at: now,
-        ..Found::default()
-    };
-    serde_json::to_string(&found).expect("an alert has a JSON form")
-}
-
-/// The part that verifies, as the pages see it.
-fn verified(cases: &[Arc<Case>]) -> Verified {
-    let (of_logs, of_proofs) = (cases.to_vec(), cases.to_vec());
-    let prove = move |origin: &str, index: u64| {
-        let case = of_proofs
-            .iter()
-            .find(|case| case.origin() == origin)
-            .ok_or("this log is not followed any more")?;
-        inclusion(case, index)
-    };
-    Verified { logs: Box::new(move || views(&of_logs)), prove: Box::new(prove) }
-}
-
-fn inclusion(case: &Case, index: u64) -> Result<Inclusion, String> {
-    let verified = case.verified().ok_or("no head of the log is verified at the moment")?;
-    let head = verified.head();
-    let place = LeafIndex::new(index).map_err(|error| error.to_string())?;
-    if index >= head.size.get() {
-        return Err("the entry is not under the newest verified head yet".to_owned());
-    }
-    let (_, hashes) = case.leaf_at(&verified, place).ok_or("our own hashes cannot be read at the moment")?;
-    Ok(Inclusion { index: place, head, hashes, checkpoint: verified.note().clone() })
-}
-
-fn views(cases: &[Arc<Case>]) -> Vec<LogView> {
-    let logs = status_of(cases).logs;
-    cases.iter().zip(logs).map(|(case, log)| view(case, log)).collect()
-}
-
-fn view(case: &Case, log: crate::status::LogStatus) -> LogView {
-    let trust = &case.followed.trust;
-    let verified = case.verified();
-    let seen = |key: &tlog::vkey::VerifierKey| {
-        let signed = verified.as_ref()?.cosignatures().iter().filter(|one| one.key == *key);
-        signed.map(|one| one.seconds).max()
-    };
-    let witnesses = trust.witness_keys().iter().map(|key| (key.name().to_string(), seen(key)));
-    LogView {
-        hash: log.origin_hash,
-        state: log.state.name(),
-        reason: log.reason,
-        verified: log.verified.map(|head| (head.size, head.root)),
-        signed: log.signed,
-        entries_per_second: log.entries_per_second,
-        seconds_left: log.seconds_left,
-        head_time: log.head_time,
-        heard_at: log.heard_at,
-        witnesses: witnesses.collect(),
-        alarms: log
-            .alarms
-            .into_iter()
-            .map(|alarm| AlarmView {
-                kind: alarm.kind,
-                subject: alarm.subject,
-                detail: alarm.detail,
-                first_seen: alarm.first_seen,
-            })
-            .collect(),
-        evidence: log.evidence,
-        policy: String::from_utf8_lossy(&trust.policy().to_bytes()).into_owned(),
-        origin: log.origin,
     }
 }
 

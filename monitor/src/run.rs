@@ -23,12 +23,12 @@ use crate::case::{Case, CaseError};
 use crate::config::{Config, Followed, MonitorConfigError};
 use crate::folder::{Folder, FolderError, read};
 use crate::follow::Follower;
-use crate::newsroom::{Newsroom, NewsroomError};
+use crate::newsroom::{Newsroom, NewsroomError, NewsroomGauges};
 use crate::replay::Replay;
 use crate::report::LOST;
 use crate::service::HttpService;
 use crate::source::Network;
-use crate::status::{Gauges, readiness};
+use crate::status::{Gauges, readiness, status_of};
 use crate::store::{Opened, Store, StoreError};
 use crate::web::front::Front;
 use crate::web::pages;
@@ -199,6 +199,7 @@ pub async fn run(monitor: Monitor, ready: impl FnOnce(Addresses)) -> Result<(), 
     let (failed, mut failures) = mpsc::channel(1);
     let newsroom = Newsroom::open(&monitor.folder, &monitor.config, &monitor.cases, &monitor.store)?;
     let pages = pages(newsroom.app(Arc::clone(&monitor.clock)));
+    let newsroom_gauges = newsroom.gauges(&metrics);
     let mut threads = Threads::start(&monitor, &shutdown, &failed)?;
     let started = newsroom.start(&monitor.clock, &shutdown, &Handle::current());
     threads
@@ -211,7 +212,7 @@ pub async fn run(monitor: Monitor, ready: impl FnOnce(Addresses)) -> Result<(), 
     let limits = listen::Limits::default();
     let admin = listen::serve(admin, health, limits, shutdown.clone(), connections.clone());
     let admin = tokio::spawn(admin);
-    let update = tokio::spawn(update(gauges, monitor.cases.clone(), shutdown.clone()));
+    let update = tokio::spawn(update(gauges, newsroom_gauges, monitor.cases.clone(), shutdown.clone()));
     ready(addresses);
     let served = listen::serve(public, service, limits, shutdown.clone(), connections);
     let failure = tokio::select! {
@@ -232,9 +233,17 @@ pub async fn run(monitor: Monitor, ready: impl FnOnce(Addresses)) -> Result<(), 
     }
 }
 
-async fn update(gauges: Gauges, cases: Vec<Arc<Case>>, shutdown: Shutdown) {
+async fn update(gauges: Gauges, newsroom: NewsroomGauges, cases: Vec<Arc<Case>>, shutdown: Shutdown) {
+    let all = Arc::new((gauges, newsroom));
     while !shutdown.is_asked() {
-        gauges.update(&cases);
+        let (all, cases) = (Arc::clone(&all), cases.clone());
+        let read = move || {
+            let logs = status_of(&cases).logs;
+            all.0.update(&logs);
+            all.1.update(&logs);
+        };
+        // A panic has ended the process.
+        let _ = tokio::task::spawn_blocking(read).await;
         tokio::select! { () = tokio::time::sleep(GAUGES_PAUSE) => (), () = shutdown.asked() => () }
     }
 }

@@ -149,15 +149,15 @@ impl Gauges {
     }
 
     /// Reads them.
-    pub fn update(&self, cases: &[Arc<Case>]) {
+    pub fn update(&self, logs: &[LogStatus]) {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        for log in status_of(cases).logs {
+        for log in logs {
             let origin = [log.origin.as_str()];
             for state in State::ALL {
                 let labels = [log.origin.as_str(), state.name()];
                 self.state.with_label_values(&labels).set(i64::from(state == log.state));
             }
-            let verified = log.verified.map_or(0, |head| head.size);
+            let verified = log.verified.as_ref().map_or(0, |head| head.size);
             self.verified.with_label_values(&origin).set(gauge(verified));
             self.backlog.with_label_values(&origin).set(gauge(log.signed.saturating_sub(log.reached)));
             self.heard.with_label_values(&origin).set(gauge(log.heard_at.unwrap_or(0) / 1000));

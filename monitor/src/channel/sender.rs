@@ -7,6 +7,7 @@ use std::time::Duration;
 use daemon::clock::Clock;
 use daemon::shutdown::Shutdown;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::mail::Mail;
 use super::program::Program;
@@ -30,6 +31,8 @@ pub struct Channel {
     digest: Option<u64>,
     /// In seconds, where a heartbeat is wanted.
     pub heartbeat: Option<u64>,
+    /// Told when there may be messages, so that they need not wait for the next look.
+    pub wake: Arc<Notify>,
     way: Way,
 }
 
@@ -62,6 +65,7 @@ pub fn channels(configs: &[ChannelConfig], dir: &Path) -> Result<Vec<Channel>, C
             name: config.name.clone(),
             digest: config.digest.map(|every| every.0.as_secs()),
             heartbeat: config.heartbeat.map(|every| every.0.as_secs().max(60)),
+            wake: Arc::new(Notify::new()),
             way: way(config, dir).map_err(failed)?,
         });
     }
@@ -154,7 +158,11 @@ impl Channel {
     ) -> Result<(), WatchError> {
         while !shutdown.is_asked() {
             self.deliver(&store, clock.unix_millis() / 1000).await?;
-            tokio::select! { () = tokio::time::sleep(PAUSE) => (), () = shutdown.asked() => () }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => (),
+                () = self.wake.notified() => (),
+                () = shutdown.asked() => (),
+            }
         }
         Ok(())
     }

@@ -1,21 +1,29 @@
 //! `daybook-monitor once`: for people who want to know, for cron and for CI.
+//!
+//! Verification comes first and decides the exit code. Beside it what is verified is indexed; then watches look at it, and
+//! what they find leaves by the channels. What goes wrong there is told, and changes no exit code.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use clap::Args;
+use daemon::clock::SystemClock;
 use daemon::logging::{self, Style};
 use daemon::shutdown::Shutdown;
+use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use super::output::{Failure, Output};
 use super::status::text_of;
 use crate::case::{Case, CaseError};
 use crate::follow::Follower;
+use crate::newsroom::{Caught, Newsroom};
 use crate::replay::{Replay, Step};
 use crate::run::Monitor;
-use crate::status::status_of;
+use crate::status::{Status, status_of};
 
 /// Pause between two looks at how far it is.
 const BAR_PAUSE: Duration = Duration::from_millis(100);
@@ -27,6 +35,18 @@ pub(super) struct Once {
     /// Do not ask witnesses and other monitors.
     #[arg(long)]
     no_crosscheck: bool,
+    /// Only verify: index nothing, look at no watches, deliver nothing but alerts of this monitor itself.
+    #[arg(long)]
+    no_index: bool,
+}
+
+/// What one look came to.
+#[derive(Serialize)]
+struct Looked {
+    #[serde(flatten)]
+    status: Status,
+    /// Nothing where nothing was to be indexed.
+    newsroom: Option<Caught>,
 }
 
 impl Once {
@@ -37,20 +57,79 @@ impl Once {
         let shutdown = Shutdown::new();
         let signals = runtime.block_on(async { shutdown.on_signals() });
         signals.map_err(|error| Failure::Failed(format!("signals cannot be handled: {error}")))?;
+        let newsroom = self.newsroom(&monitor)?;
+        let caught = self.look(output, &monitor, newsroom, &shutdown, &runtime)?;
+        let looked = Looked { status: status_of(&monitor.cases), newsroom: caught };
+        output.result(&looked, || looked.text());
+        Ok(looked.status.state.exit_code())
+    }
+
+    fn newsroom(&self, monitor: &Monitor) -> Result<Option<Newsroom>, Failure> {
+        if self.no_index {
+            return Ok(None);
+        }
+        let opened = Newsroom::open(&monitor.folder, &monitor.config, &monitor.cases, &monitor.store);
+        opened.map(Some).map_err(Failure::failed)
+    }
+
+    fn look(
+        &self,
+        output: &Output,
+        monitor: &Monitor,
+        mut newsroom: Option<Newsroom>,
+        shutdown: &Shutdown,
+        runtime: &Runtime,
+    ) -> Result<Option<Caught>, Failure> {
         let over = AtomicBool::new(false);
-        let looked: Result<(), CaseError> = std::thread::scope(|scope| {
+        let looked = std::thread::scope(|scope| {
             scope.spawn(|| show_progress(output, &monitor.cases, &over));
-            let work = |case: &Arc<Case>| look(case, &monitor, &shutdown, self.no_crosscheck);
+            let indexing = newsroom.as_mut().map(|newsroom| {
+                let (bar, over) = (output.bar(0, "searchable".to_owned()), &over);
+                let cases = &monitor.cases;
+                scope.spawn(move || {
+                    let caught = newsroom.index_along(over, shutdown, |reached| {
+                        bar.set_length(cases.iter().map(|case| case.facts().reached).sum());
+                        bar.set_position(reached);
+                    });
+                    bar.finish_and_clear();
+                    caught
+                })
+            });
+            let work = |case: &Arc<Case>| look(case, monitor, shutdown, self.no_crosscheck);
             let running: Vec<_> = monitor.cases.iter().map(|case| scope.spawn(move || work(case))).collect();
-            let results: Vec<_> = running.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            let results: Vec<_> = running.into_iter().map(ScopedJoinHandle::join).collect();
             over.store(true, Ordering::Release);
-            results.into_iter().try_for_each(|result| result.expect("a panic has ended the process"))
+            let caught = indexing.map(|thread| thread.join().expect("a panic has ended the process"));
+            let verified: Result<(), CaseError> =
+                results.into_iter().try_for_each(|result| result.expect("a panic has ended the process"));
+            verified.map(|()| caught)
         });
-        looked.map_err(Failure::failed)?;
+        let mut caught = looked.map_err(Failure::failed)?;
         monitor.deliverer().deliver().map_err(Failure::failed)?;
-        let status = status_of(&monitor.cases);
-        output.result(&status, || text_of(&serde_json::to_value(&status).unwrap_or_default()));
-        Ok(status.state.exit_code())
+        if let (Some(newsroom), Some(caught)) = (&newsroom, &mut caught) {
+            newsroom.tell(caught, &SystemClock, runtime.handle());
+        }
+        Ok(caught)
+    }
+}
+
+impl Looked {
+    fn text(&self) -> String {
+        let mut text = text_of(&serde_json::to_value(&self.status).unwrap_or_default());
+        let Some(caught) = &self.newsroom else { return text };
+        if caught.indexed > 0 {
+            text.push_str(&format!("\n{} new entries can be searched", caught.indexed));
+        }
+        if caught.found > 0 || caught.delivered > 0 || caught.waiting > 0 {
+            let Caught { found, delivered, waiting, .. } = caught;
+            text.push_str(&format!(
+                "\nwatches: {found} finds; messages: {delivered} delivered, {waiting} wait"
+            ));
+        }
+        for trouble in &caught.troubles {
+            text.push_str(&format!("\ntrouble: {trouble}"));
+        }
+        text
     }
 }
 

@@ -128,6 +128,7 @@ fn open(dir: &Path) -> Result<(Engine, Vec<String>), Failure> {
     let engine = Engine {
         index: Arc::new(super::search::open(dir)?),
         store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE)).map_err(Failure::failed)?),
+        alerts: dir.join(crate::alerts::FILE),
         address: config.web.address(config.listen.address),
     };
     Ok((engine, config.channel.into_iter().map(|channel| channel.name).collect()))

@@ -3,6 +3,7 @@
 //! What a feed no longer holds is read again from the log and held against the hashes that were verified. An index that
 //! is damaged, or does not end with the entry that is verified at its place, is made anew; nothing is asked of a person.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,11 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Looks after which entries that could not be read again are asked for once more.
 const REREAD_LOOKS: u32 = 10;
 
+/// Bytes of entries that are held for one transaction, but for the last batch.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// The most entries of a batch.
+const BUNDLE_ENTRIES: usize = 256;
+
 /// One log on its way into the index.
 #[derive(Debug)]
 struct Followed {
@@ -28,6 +34,17 @@ struct Followed {
     noted: Option<(u64, u64)>,
     /// Looks until missed entries are asked for again.
     pause: u32,
+}
+
+/// What a look at all logs came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Looked {
+    /// No more will come of any log.
+    Ended,
+    /// There was nothing new, or it cannot be had now.
+    Nothing,
+    /// Entries were indexed; there may be more.
+    Indexed,
 }
 
 /// The indexer.
@@ -72,55 +89,85 @@ impl Indexer {
                     return Ok(None);
                 }
             }
+            case.feed.join();
             logs.push(Followed { case: Arc::clone(case), next: watermark.next, noted: None, pause: 0 });
         }
         Ok(Some(Self { writer, logs }))
     }
 
-    /// Indexes what there is of every log. Waits a little where there is nothing. `false` once no more will come.
+    /// Indexes what there is of every log. Waits a little where there is nothing.
     ///
     /// # Errors
     /// [`IndexError`]; what was indexed before stays.
-    pub fn look(&mut self) -> Result<bool, IndexError> {
+    pub fn look(&mut self) -> Result<Looked, IndexError> {
         let count = u32::try_from(self.logs.len().max(1)).unwrap_or(u32::MAX);
-        let mut more = self.logs.is_empty();
+        let mut looked = if self.logs.is_empty() { Looked::Nothing } else { Looked::Ended };
         for log in &mut self.logs {
-            more |= log.look(&mut self.writer, PATIENCE / count)?;
+            looked = looked.max(log.look(&mut self.writer, PATIENCE / count)?);
         }
-        Ok(more)
+        Ok(looked)
+    }
+
+    /// Whether every verified entry of every log is in the index.
+    #[must_use]
+    pub fn has_caught_up(&self) -> bool {
+        let verified = |log: &Followed| log.case.verified().map_or(0, |verified| verified.head().size.get());
+        self.logs.iter().all(|log| log.next >= verified(log))
+    }
+
+    /// Entries that are due next, of all logs together.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        self.logs.iter().map(|log| log.next).sum()
     }
 }
 
 impl Followed {
-    fn look(&mut self, writer: &mut Writer, patience: Duration) -> Result<bool, IndexError> {
+    fn look(&mut self, writer: &mut Writer, patience: Duration) -> Result<Looked, IndexError> {
         self.note_head(writer)?;
-        match self.case.feed.next(self.next, patience) {
-            Next::Entries(batch) => self.take(writer, &batch)?,
+        let first = match self.case.feed.next(self.next, patience) {
+            Next::Entries(batch) => Some(batch),
             Next::Missed(_) if self.pause > 0 => {
                 self.pause -= 1;
                 std::thread::sleep(patience);
+                None
             }
-            Next::Missed(missed) => match self.case.reread(&missed) {
-                Ok(batch) => self.take(writer, &Arc::new(batch))?,
-                Err(error) => {
-                    tracing::warn!(origin = self.case.origin(), index = missed.start, %error, "not indexed yet");
-                    self.pause = REREAD_LOOKS;
-                }
-            },
-            Next::Nothing => (),
-            Next::Ended => return Ok(false),
+            Next::Missed(missed) => self.reread(&missed),
+            Next::Nothing => None,
+            Next::Ended => return Ok(Looked::Ended),
+        };
+        let Some(first) = first else { return Ok(Looked::Nothing) };
+        self.take(writer, first)?;
+        Ok(Looked::Indexed)
+    }
+
+    /// What the feed no longer holds; `None` if it cannot be had now.
+    fn reread(&mut self, missed: &Range<u64>) -> Option<Arc<Batch>> {
+        match self.case.reread(missed) {
+            Ok(batch) => Some(Arc::new(batch)),
+            Err(error) => {
+                tracing::warn!(origin = self.case.origin(), index = missed.start, %error, "not indexed yet");
+                self.pause = REREAD_LOOKS;
+                None
+            }
         }
-        Ok(true)
     }
 
     /// Takes a batch, and what follows it already, in one transaction where that is possible.
-    fn take(&mut self, writer: &mut Writer, batch: &Arc<Batch>) -> Result<(), IndexError> {
-        let mut batches = vec![Arc::clone(batch)];
-        let mut end = batch.range().end;
-        let room = |batches: &[Arc<Batch>]| batches.len() * 256 < BATCH_ENTRIES_MAX;
-        while room(&batches)
-            && let Next::Entries(more) = self.case.feed.next(end, Duration::ZERO)
-        {
+    fn take(&mut self, writer: &mut Writer, first: Arc<Batch>) -> Result<(), IndexError> {
+        let mut end = first.range().end;
+        let mut batches = vec![first];
+        let room = |batches: &[Arc<Batch>]| {
+            batches.len() * BUNDLE_ENTRIES < BATCH_ENTRIES_MAX
+                && batches.iter().map(|batch| batch.bytes()).sum::<usize>() < BATCH_BYTES_MAX
+        };
+        while room(&batches) {
+            let more = match self.case.feed.next(end, Duration::ZERO) {
+                Next::Entries(more) => Some(more),
+                Next::Missed(missed) => self.reread(&missed),
+                Next::Nothing | Next::Ended => None,
+            };
+            let Some(more) = more else { break };
             end = more.range().end;
             batches.push(more);
         }

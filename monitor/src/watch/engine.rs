@@ -3,6 +3,7 @@
 //! The engine keeps its own place in each log and follows the index, never verification; so it needs no memory beyond
 //! one page of entries, and an index that is made anew changes nothing: its entries were looked at before.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::message::{Found, Named, of_entry};
@@ -31,6 +32,9 @@ pub enum EngineError {
     /// The watch that is to be made.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// The alerts of the past.
+    #[error("{0}: {1}")]
+    Alerts(String, std::io::Error),
 }
 
 /// An alert of the part that verifies.
@@ -46,6 +50,21 @@ pub struct LogAlert {
     pub detail: String,
 }
 
+impl LogAlert {
+    /// Out of the JSON that an alert is. A later version may know more; what is missing is empty.
+    #[must_use]
+    pub fn parse(id: i64, body: &str) -> Self {
+        let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        Self {
+            id: u64::try_from(id).unwrap_or(0),
+            origin: text("origin"),
+            title: format!("{} {} {}", text("event"), text("kind"), text("subject")),
+            detail: format!("{} {}", text("detail"), text("file")),
+        }
+    }
+}
+
 /// Watches over an index.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -53,6 +72,8 @@ pub struct Engine {
     pub index: Arc<Index>,
     /// What is remembered.
     pub store: Arc<WatchStore>,
+    /// The file with every alert of the part that verifies.
+    pub alerts: PathBuf,
     /// The address under which readers reach this monitor; without a slash at its end.
     pub address: String,
 }
@@ -80,7 +101,11 @@ impl Engine {
     pub fn past(&self, wanted: &Wanted, rule: &Rule, now: u64) -> Result<Vec<NewHit>, EngineError> {
         let mut hits = Vec::new();
         let mut page = Page::Newest(None);
-        if matches!(rule.when, When::Silent | When::Misbehaviour) {
+        if rule.when == When::Misbehaviour {
+            return self.past_alerts(wanted, now);
+        }
+        if rule.when == When::Silent {
+            // Silence of now is told at the next look.
             return Ok(hits);
         }
         // A record that was found once can change into one that is not: those are found from their versions on.
@@ -104,6 +129,40 @@ impl Engine {
             }
         }
         Ok(hits)
+    }
+
+    fn past_alerts(&self, wanted: &Wanted, now: u64) -> Result<Vec<NewHit>, EngineError> {
+        let failed = |error| EngineError::Alerts(self.alerts.display().to_string(), error);
+        let alerts = super::past::alerts(&self.alerts, PAST_HITS_MAX).map_err(failed)?;
+        let named = Named { id: 0, name: wanted.name.clone() };
+        let hit = |alert: &LogAlert| {
+            let hit = self.alert(named.clone(), alert, now);
+            NewHit { what: format!("past:{now}:{}", alert.id), ..hit }
+        };
+        Ok(alerts.iter().map(hit).collect())
+    }
+
+    /// What a watch for misbehaviour finds.
+    fn alert(&self, watch: Named, alert: &LogAlert, now: u64) -> NewHit {
+        let id = watch.id;
+        let found = Found {
+            event: "misbehaviour".to_owned(),
+            watch: Some(watch),
+            title: alert.title.clone(),
+            log: Some(alert.origin.clone()),
+            text: alert.detail.clone(),
+            link: format!("{}/evidence", self.address),
+            found_at: now,
+            ..Found::default()
+        };
+        NewHit {
+            watch: id,
+            what: format!("alert:{}", alert.id),
+            entry: None,
+            body: serde_json::to_string(&found).expect("an alert has a JSON form"),
+            past: false,
+            channels: Vec::new(),
+        }
     }
 
     fn hit(&self, watch: &Named, rule: &Rule, row: &Row, before: Option<&Row>, now: u64) -> NewHit {
@@ -217,39 +276,22 @@ impl Engine {
         }
     }
 
-    /// Tells the watches for misbehaviour of alerts of the part that verifies, each once.
+    /// Tells the watches for misbehaviour of alerts of the part that verifies, each once. Returns how much was found.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn take_alerts(&self, alerts: &[LogAlert], now: u64) -> Result<(), EngineError> {
-        let Some(last) = alerts.last() else { return Ok(()) };
+    pub fn take_alerts(&self, alerts: &[LogAlert], now: u64) -> Result<usize, EngineError> {
+        let Some(last) = alerts.last() else { return Ok(0) };
         let active = self.active()?;
         let mut hits = Vec::new();
         for alert in alerts {
             for one in active.iter().filter(|one| one.rule.when == When::Misbehaviour) {
                 let named = Named { id: one.watch.id, name: one.watch.wanted.name.clone() };
-                let found = Found {
-                    event: "misbehaviour".to_owned(),
-                    watch: Some(named),
-                    title: alert.title.clone(),
-                    log: Some(alert.origin.clone()),
-                    text: alert.detail.clone(),
-                    link: format!("{}/evidence", self.address),
-                    found_at: now,
-                    ..Found::default()
-                };
-                hits.push(NewHit {
-                    watch: one.watch.id,
-                    what: format!("alert:{}", alert.id),
-                    entry: None,
-                    body: serde_json::to_string(&found).expect("an alert has a JSON form"),
-                    past: false,
-                    channels: one.watch.wanted.channels.clone(),
-                });
+                let hit = self.alert(named, alert, now);
+                hits.push(NewHit { channels: one.watch.wanted.channels.clone(), ..hit });
             }
         }
-        self.store.advance("alerts", last.id, &hits, now)?;
-        Ok(())
+        Ok(self.store.advance("alerts", last.id, &hits, now)?)
     }
 
     /// Sends a test message to the channels of a watch. `false` if there is no such watch.

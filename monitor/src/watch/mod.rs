@@ -6,11 +6,13 @@
 //! | [`message`] | what an alert says, pure |
 //! | [`store`] | watches, finds and messages that wait, in SQLite |
 //! | [`engine`] | new entries to finds, each once |
+//! | [`past`] | alerts of the past, for watches that are made later |
 //!
 //! Absent on purpose: how messages leave, which is [`crate::channel`]'s.
 
 pub mod engine;
 pub mod message;
+pub mod past;
 pub mod rule;
 pub mod store;
 

@@ -137,6 +137,15 @@ pub struct ChannelState {
     pub waiting: u64,
 }
 
+/// Numbers of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Watches that there are.
+    pub watches: u64,
+    /// Finds so far, with those that are not kept any more.
+    pub finds: u64,
+}
+
 /// The database.
 #[derive(Debug)]
 pub struct WatchStore {
@@ -208,7 +217,7 @@ impl WatchStore {
         })
     }
 
-    /// Keeps a watch with what it found in the past, and returns its number. The same watch again is the one that is
+    /// Keeps a watch with what it found in the past, newest first, and returns its number. The same watch again is the one that is
     /// there.
     ///
     /// # Errors
@@ -229,7 +238,8 @@ impl WatchStore {
             connection
                 .execute("INSERT INTO watch (wanted, made_at) VALUES (?1, ?2)", params![text, signed(now)])?;
             let id = connection.last_insert_rowid();
-            for hit in past {
+            // The newest one last, as if they had been found one after the other.
+            for hit in past.iter().rev() {
                 keep(
                     connection,
                     &NewHit { watch: id, past: true, channels: Vec::new(), ..hit.clone() },
@@ -315,6 +325,22 @@ impl WatchStore {
             let mut statement =
                 connection.prepare_cached("SELECT watch, count(*) FROM hit GROUP BY watch")?;
             statement.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?.collect()
+        })
+    }
+
+    /// How many watches there are, and how much was found so far.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn totals(&self) -> Result<Totals, WatchError> {
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT (SELECT count(*) FROM watch),
+                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'hit'), 0)",
+            )?;
+            statement.query_row([], |row| {
+                Ok(Totals { watches: unsigned(row.get(0)?), finds: unsigned(row.get(1)?) })
+            })
         })
     }
 

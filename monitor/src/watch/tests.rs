@@ -36,6 +36,7 @@ impl Bench {
         Engine {
             index: Arc::new(Index::open(&folder.join("index.sqlite")).unwrap()),
             store: Arc::new(WatchStore::open(&folder.join("watches.sqlite")).unwrap()),
+            alerts: folder.join("alerts.ndjson"),
             address: "https://monitor.example".to_owned(),
         }
     }
@@ -247,10 +248,22 @@ fn misbehaviour_is_told_once_for_each_alert() {
         title: "fork".to_owned(),
         detail: "two roots".to_owned(),
     };
-    bench.engine.take_alerts(&[alert(1), alert(2)], NOW).unwrap();
-    bench.engine.take_alerts(&[alert(2), alert(3)], NOW).unwrap();
+    assert_eq!(bench.engine.take_alerts(&[alert(1), alert(2)], NOW).unwrap(), 2);
+    assert_eq!(bench.engine.take_alerts(&[alert(2), alert(3)], NOW).unwrap(), 1);
     assert_eq!(bench.events(), ["misbehaviour"; 3]);
     assert_eq!(bench.engine.store.place("alerts").unwrap(), Some(3));
+}
+
+#[test]
+fn a_watch_for_misbehaviour_shows_what_was_found_before_it_was_made() {
+    let bench = Bench::new();
+    let line = r#"{"origin":"log.example","kind":"log-two-roots","event":"misbehaviour","subject":"0c6f","detail":"two roots","file":"evidence/0c6f.evidence"}"#;
+    std::fs::write(bench.folder.path().join("alerts.ndjson"), format!("{line}\n")).unwrap();
+    let id = bench.watch(&wanted(When::Misbehaviour, ""));
+    let hits = bench.engine.store.hits(id, 10).unwrap();
+    assert_eq!(hits.len(), 1);
+    assert!(hits[0].past && hits[0].body.contains("evidence/0c6f.evidence"), "{hits:?}");
+    assert!(bench.waiting().is_empty(), "the past is shown, and not told");
 }
 
 #[test]
