@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -18,6 +19,11 @@ use super::text::index_form;
 
 /// Entries a transaction; a batch that is larger takes several.
 pub const BATCH_ENTRIES_MAX: usize = 4096;
+
+/// Entries that are prepared together, on a thread of their own.
+const PREPARED_ENTRIES: usize = 64;
+/// Groups of them that are prepared ahead of the writer.
+const AHEAD_MAX: usize = 4;
 
 /// A verified entry to index.
 #[derive(Clone, Copy, Debug)]
@@ -128,16 +134,13 @@ impl Writer {
         let Some(last) = batch.last() else { return Ok(()) };
         let (log, log_facet) = self.logs.get(origin).expect("begun by append").clone();
         let transaction = self.connection.transaction()?;
-        let mut volume = Volume::default();
-        let mut bound = Bound::default();
-        let mut forms = Forms::default();
-        for entry in batch {
-            let document = extract(entry.bytes);
-            let after = bound.of(&transaction, log, entry.index)?;
-            insert(&transaction, log, &log_facet, entry, &document, after, &mut forms)?;
-            volume.count(entry.index, &document, after);
+        let mut inserting = Inserting::new(&transaction, log);
+        if batch.len() <= PREPARED_ENTRIES {
+            batch.iter().try_for_each(|entry| inserting.insert(&prepare(&log_facet, entry)))?;
+        } else {
+            prepared_ahead(&log_facet, batch, |prepared| inserting.insert(&prepared))?;
         }
-        volume.write(&transaction, log)?;
+        inserting.volume.write(&transaction, log)?;
         transaction.prepare_cached("UPDATE log SET next = ?2, leaf = ?3 WHERE id = ?1")?.execute(params![
             log,
             signed(last.index + 1),
@@ -157,63 +160,99 @@ impl Writer {
     }
 }
 
-/// Buffers that are used again for each entry.
-#[derive(Default)]
-struct Forms {
-    title: String,
-    body: String,
+/// An entry with everything that is written of it.
+struct Prepared<'a> {
+    index: u64,
+    bytes: &'a [u8],
+    leaf: String,
+    document: Document,
+    /// Search words of the title, of the text, and facets.
+    words: [String; 3],
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    log: i64,
+fn prepare<'a>(log_facet: &str, entry: &NewEntry<'a>) -> Prepared<'a> {
+    let (document, leaf) = (extract(entry.bytes), entry.leaf.to_string());
+    let form = |text: &str| {
+        let mut form = String::with_capacity(text.len() + text.len() / 4);
+        index_form(text, &mut form);
+        form
+    };
+    let facets = facet::words(log_facet, &leaf, &document);
+    let words = [form(document.title.as_deref().unwrap_or("")), form(&document.text), facets];
+    Prepared { index: entry.index, bytes: entry.bytes, leaf, document, words }
+}
+
+/// Prepares entries on a thread of their own, a little ahead of the one that writes them.
+fn prepared_ahead<'a>(
     log_facet: &str,
-    entry: &NewEntry<'_>,
-    document: &Document,
-    after: Option<i64>,
-    forms: &mut Forms,
+    batch: &[NewEntry<'a>],
+    mut write: impl FnMut(Prepared<'a>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let leaf = entry.leaf.to_string();
-    let largest = document.largest();
-    transaction
-        .prepare_cached(
-            "INSERT INTO record (log, idx, leaf, form, kind, agency, register, key, title, at, at_seconds, previous,
-             action, erases, amount, currency, logged_after, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-        )?
-        .execute(params![
-            log,
-            signed(entry.index),
-            leaf,
-            document.form.map_or("binary", super::extract::Form::name),
-            document.kind,
-            document.agency,
-            document.register,
-            document.key,
-            document.title,
-            document.at,
-            document.at_seconds,
-            document.previous,
-            document.action,
-            document.erases,
-            largest.map(|amount| amount.thousandths),
-            largest.and_then(|amount| amount.currency.as_deref()),
-            after,
-            entry.bytes,
-        ])?;
-    forms.title.clear();
-    forms.body.clear();
-    index_form(document.title.as_deref().unwrap_or(""), &mut forms.title);
-    index_form(&document.text, &mut forms.body);
-    transaction
-        .prepare_cached("INSERT INTO record_fts (rowid, title, body, facet) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            transaction.last_insert_rowid(),
-            forms.title,
-            forms.body,
-            facet::words(log_facet, &leaf, document)
-        ])
-        .map(|_| ())
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(AHEAD_MAX);
+        scope.spawn(move || {
+            for group in batch.chunks(PREPARED_ENTRIES) {
+                let prepared: Vec<_> = group.iter().map(|entry| prepare(log_facet, entry)).collect();
+                if sender.send(prepared).is_err() {
+                    // The writer has failed, and says so.
+                    return;
+                }
+            }
+        });
+        receiver.into_iter().flatten().try_for_each(&mut write)
+    })
+}
+
+/// The rows of one transaction.
+struct Inserting<'a> {
+    transaction: &'a Transaction<'a>,
+    log: i64,
+    volume: Volume,
+    bound: Bound,
+}
+
+impl<'a> Inserting<'a> {
+    fn new(transaction: &'a Transaction<'a>, log: i64) -> Self {
+        Self { transaction, log, volume: Volume::default(), bound: Bound::default() }
+    }
+
+    fn insert(&mut self, entry: &Prepared<'_>) -> rusqlite::Result<()> {
+        let document = &entry.document;
+        let after = self.bound.of(self.transaction, self.log, entry.index)?;
+        let largest = document.largest();
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO record (log, idx, leaf, form, kind, agency, register, key, title, at, at_seconds, previous,
+                 action, erases, amount, currency, logged_after, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            )?
+            .execute(params![
+                self.log,
+                signed(entry.index),
+                entry.leaf,
+                document.form.map_or("binary", super::extract::Form::name),
+                document.kind,
+                document.agency,
+                document.register,
+                document.key,
+                document.title,
+                document.at,
+                document.at_seconds,
+                document.previous,
+                document.action,
+                document.erases,
+                largest.map(|amount| amount.thousandths),
+                largest.and_then(|amount| amount.currency.as_deref()),
+                after,
+                entry.bytes,
+            ])?;
+        let [title, body, facets] = &entry.words;
+        self.transaction
+            .prepare_cached("INSERT INTO record_fts (rowid, title, body, facet) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.transaction.last_insert_rowid(), title, body, facets])?;
+        self.volume.count(entry.index, document, after);
+        Ok(())
+    }
 }
 
 /// The time of the largest head that does not hold an entry: the entry came later.
