@@ -159,6 +159,32 @@ mod tests {
     }
 
     #[test]
+    fn no_field_of_a_record_becomes_a_formula() {
+        let attack = || Some("=HYPERLINK(\"http://x\",\"y\")".to_owned());
+        let row = Row {
+            origin: "+origin".to_owned(),
+            form: "statement".to_owned(),
+            kind: attack(),
+            agency: attack(),
+            register: attack(),
+            key: attack(),
+            title: attack(),
+            at: attack(),
+            action: attack(),
+            currency: attack(),
+            bytes: b"@SUM(1+1)*cmd|' /C calc'!A0".to_vec(),
+            ..Row::default()
+        };
+        let csv = csv(&[row]);
+        let line = csv.lines().nth(1).unwrap();
+        assert_eq!(line.matches("\"'=HYPERLINK(").count(), 8, "{line}");
+        assert!(
+            line.starts_with("\"'+origin\"") && line.ends_with("\"'@SUM(1+1)*cmd|' /C calc'!A0\""),
+            "{line}"
+        );
+    }
+
+    #[test]
     fn amounts_are_numbers() {
         assert_eq!(["1250.5", "-0.005", "7"].map(str::to_owned), [1_250_500, -5, 7_000].map(amount));
     }

@@ -15,8 +15,10 @@ pub struct Feed {
     pub title: String,
     /// The page that it belongs to.
     pub page: String,
-    /// Where it is itself.
-    pub address: String,
+    /// Where it is itself, as Atom.
+    pub atom_address: String,
+    /// Where it is itself, as JSON Feed.
+    pub json_address: String,
     /// Its items, newest first.
     pub items: Vec<Item>,
     /// Seconds since 1970, for a feed without items.
@@ -88,7 +90,7 @@ impl Feed {
             escape(&self.id),
             escape(&self.title),
             time(self.updated()),
-            escape(&self.address),
+            escape(&self.atom_address),
             escape(&self.page),
         );
         for item in &self.items {
@@ -123,7 +125,7 @@ impl Feed {
             version: "https://jsonfeed.org/version/1.1",
             title: &self.title,
             home_page_url: &self.page,
-            feed_url: self.address.replace("/export/atom", "/export/json").replace(".atom", ".json"),
+            feed_url: &self.json_address,
             items: items.collect(),
         };
         serde_json::to_string(&json).expect("a feed has a JSON form")
@@ -135,7 +137,7 @@ struct JsonFeed<'a> {
     version: &'static str,
     title: &'a str,
     home_page_url: &'a str,
-    feed_url: String,
+    feed_url: &'a str,
     items: Vec<JsonItem<'a>>,
 }
 
@@ -171,7 +173,8 @@ mod tests {
             id: "https://m.example/feed".to_owned(),
             title: "Watch".to_owned(),
             page: "https://m.example/".to_owned(),
-            address: "https://m.example/feed/watch/1.atom".to_owned(),
+            atom_address: "https://m.example/feed/watch/1/atom".to_owned(),
+            json_address: "https://m.example/feed/watch/1/json".to_owned(),
             items: vec![item],
             now: 0,
         }
@@ -195,7 +198,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&feed().json()).unwrap();
         assert_eq!(value["version"], "https://jsonfeed.org/version/1.1");
         assert_eq!(value["items"][0]["title"], "<script>alert(1)</script> & \"more\"");
-        assert_eq!(value["feed_url"], "https://m.example/feed/watch/1.json");
+        assert_eq!(value["feed_url"], "https://m.example/feed/watch/1/json");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::output::{Failure, Output};
 use super::search::{each, open};
 use crate::index::query::Query;
-use crate::newsroom::INDEX_FILE;
 use crate::rows;
 
 /// Entries of one register.
@@ -64,7 +63,7 @@ impl Export {
                     "the index is exported as a whole: leave the query out".to_owned(),
                 ));
             }
-            copy(&self.dir.join(INDEX_FILE), &self.file)?;
+            index.copy_to(&self.file).map_err(Failure::failed)?;
             return finish(output, &Exported { file: self.file, entries: None });
         }
         if self.form == Form::Rsf {
@@ -113,10 +112,4 @@ fn finish(output: &Output, exported: &Exported) -> Result<(), Failure> {
         format!("Wrote {what} to {}", exported.file.display())
     });
     Ok(())
-}
-
-/// A copy of the database as it is at one moment, while others write it.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let connection = rusqlite::Connection::open(from).map_err(Failure::failed)?;
-    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(|_| ()).map_err(Failure::failed)
 }

@@ -27,6 +27,9 @@ pub(super) struct Init {
     /// The log's verifier key, where there is no policy file.
     #[arg(long, value_name = "VKEY")]
     key: Option<String>,
+    /// For a log of records: the leaf hash of its entry 0, in hex. Every statement is judged then.
+    #[arg(long, value_name = "HASH", requires = "origin")]
+    genesis: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +89,9 @@ impl Init {
             }
         };
         let (origin, sources) = (quoted(origin), sources.join(", "));
-        Ok(format!("\n[[log]]\norigin = {origin}\nsource = [{sources}]\n{trust}\n"))
+        let genesis = self.genesis.as_ref().map(|hash| format!("genesis = {}\n", quoted(hash)));
+        let genesis = genesis.unwrap_or_default();
+        Ok(format!("\n[[log]]\norigin = {origin}\nsource = [{sources}]\n{trust}\n{genesis}"))
     }
 }
 

@@ -10,6 +10,9 @@ use serde::Serialize;
 use super::output::{Failure, Output};
 use crate::run::Addresses;
 
+/// Logs that are named when the monitor starts.
+const LOGS_NAMED_MAX: usize = 4;
+
 #[derive(Args, Debug)]
 pub(super) struct Run {
     /// The monitor's directory.
@@ -49,13 +52,19 @@ impl Run {
                 logs,
             };
             output.result(&started, || {
-                let count = started.logs.len();
                 format!(
-                    "Watching {count} logs. States: {}/status\nHealth: {}",
-                    started.url, started.admin_url
+                    "Watching {}.\nOpen {} in a browser. Ctrl+C ends it.\nMetrics and health: {}",
+                    named(&started.logs),
+                    started.url,
+                    started.admin_url
                 )
             });
         };
         runtime.block_on(crate::run::run(monitor, ready)).map_err(|error| super::failed(&error))
     }
+}
+
+/// The logs by name, where they are few.
+fn named(logs: &[String]) -> String {
+    if logs.len() > LOGS_NAMED_MAX { format!("{} logs", logs.len()) } else { logs.join(", ") }
 }

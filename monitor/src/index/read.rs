@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 
 use super::facet::{self, Exact};
@@ -16,6 +16,8 @@ use super::write::{signed, unsigned};
 const READERS_KEPT_MAX: usize = 8;
 /// Versions of one record that are shown.
 pub const HISTORY_ROWS_MAX: usize = 1_000;
+/// Points of a log's growth.
+pub const GROWTH_POINTS_MAX: u64 = 300;
 /// Agencies that are listed.
 pub const AGENCIES_MAX: usize = 5_000;
 
@@ -133,6 +135,31 @@ pub struct Published {
     pub newest: u64,
 }
 
+/// Heads at even distances between the first and the newest, by the time at which they were seen first.
+fn sampled(connection: &Connection, origin: &str) -> rusqlite::Result<Vec<(u64, u64)>> {
+    let log: i64 =
+        connection.query_row("SELECT id FROM log WHERE origin = ?1", [origin], |row| row.get(0))?;
+    let ends = "SELECT (SELECT size FROM head WHERE log = ?1 ORDER BY size LIMIT 1),
+                (SELECT size FROM head WHERE log = ?1 ORDER BY size DESC LIMIT 1)";
+    let (first, last): (i64, i64) =
+        connection.prepare_cached(ends)?.query_row([log], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (first, last) = (unsigned(first), unsigned(last));
+    let mut below = connection.prepare_cached(
+        "SELECT first_seconds, size FROM head WHERE log = ?1 AND size <= ?2 ORDER BY size DESC LIMIT 1",
+    )?;
+    let mut points: Vec<(u64, u64)> = Vec::new();
+    for step in 0..GROWTH_POINTS_MAX {
+        let size = first + (last - first) / (GROWTH_POINTS_MAX - 1) * step;
+        let size = if step == GROWTH_POINTS_MAX - 1 { last } else { size };
+        let point = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?)));
+        let point = below.query_row(params![log, signed(size)], point)?;
+        if points.last() != Some(&point) {
+            points.push(point);
+        }
+    }
+    Ok(points)
+}
+
 /// The readers of an index.
 #[derive(Debug)]
 pub struct Index {
@@ -155,6 +182,33 @@ impl Index {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How large the file is, with what is not merged into it yet.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn bytes(&self) -> Result<u64, IndexError> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let length = |path: &Path| match std::fs::metadata(path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(IndexError::Io { path: path.to_owned(), error }),
+        };
+        Ok(length(&self.path)? + length(Path::new(&log))?)
+    }
+
+    /// Makes a copy as the index is at one moment, while others write it. The file must not be there.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), IndexError> {
+        // A connection of its own: the readers' may not write anything, not even elsewhere.
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let connection = connection.map_err(failed(&self.path))?;
+        let made = connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]);
+        made.map(|_| ()).map_err(failed(&self.path))
     }
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
@@ -287,17 +341,24 @@ impl Index {
         })
     }
 
-    /// How the tree grew: sizes and the time at which each was seen first.
+    /// How the tree grew: sizes and the time at which each was seen first, at most [`GROWTH_POINTS_MAX`] of them.
     ///
     /// # Errors
     /// As above.
     pub fn growth(&self, origin: &str) -> Result<Vec<(u64, u64)>, IndexError> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT first_seconds, size FROM head h JOIN log l ON l.id = h.log WHERE l.origin = ?1 ORDER BY size",
-            )?;
             let point = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?)));
-            statement.query_map([origin], point)?.collect()
+            let mut all = connection.prepare_cached(
+                "SELECT first_seconds, size FROM head h JOIN log l ON l.id = h.log WHERE l.origin = ?1
+                 ORDER BY size LIMIT ?2",
+            )?;
+            let limit = GROWTH_POINTS_MAX + 1;
+            let found: Vec<_> =
+                all.query_map(params![origin, signed(limit)], point)?.collect::<rusqlite::Result<_>>()?;
+            if found.len() as u64 <= GROWTH_POINTS_MAX {
+                return Ok(found);
+            }
+            sampled(connection, origin)
         })
     }
 

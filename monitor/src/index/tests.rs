@@ -249,6 +249,19 @@ fn the_window_of_an_entry_lies_between_the_heads_around_it() {
 }
 
 #[test]
+fn the_growth_of_a_log_with_many_heads_is_told_in_a_few_points() {
+    let mut bench = Bench::new();
+    bench.writer.begin(ORIGIN, 0).unwrap();
+    for number in 1..=2_000 {
+        bench.writer.note_head(ORIGIN, number * 7, 1_000 + number * 60).unwrap();
+    }
+    let points = bench.index().growth(ORIGIN).unwrap();
+    assert!(points.len() as u64 <= super::read::GROWTH_POINTS_MAX && points.len() > 250, "{}", points.len());
+    assert_eq!((points[0], points[points.len() - 1]), ((1_060, 7), (121_000, 14_000)));
+    assert!(points.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1));
+}
+
+#[test]
 fn what_an_agency_published_and_how_late_is_counted_as_it_comes() {
     let mut bench = Bench::new();
     bench.writer.begin(ORIGIN, 0).unwrap();

@@ -19,6 +19,7 @@ use crate::index::search::Page as Place;
 
 /// Entries that are shown of an agency.
 const NEWEST_ROWS: usize = 10;
+const DAY_SECONDS: u64 = 86_400;
 
 /// `GET /agencies`
 pub(super) async fn list(State(app): State<Arc<App>>, reader: Reader) -> Response {
@@ -79,7 +80,7 @@ fn table(
                     th.number scope="col" { (texts.worst_late) }
                 } }
                 tbody { @for row in rows { tr {
-                    th scope="row" {
+                    th scope="row" dir="auto" {
                         @let name = if row.register.is_empty() { &row.agency } else { &row.register };
                         @match link(row) { Some(to) => a href=(to) { (name) }, None => (name) }
                     }
@@ -116,26 +117,42 @@ fn one(app: &App, reader: &Reader, hash: &str, agency: &str) -> Outcome {
         app.index.search(&of.clone().with(Exact::Kind, "agency"), Place::Newest(None), NEWEST_ROWS)?.rows;
     let typed = format!("agency:\"{agency}\" log:\"{}\"", log.origin);
     let all = format!("/search?{}", query_string(&[("q", &typed)]));
-    let feed = format!("/export/atom?{}", query_string(&[("q", &typed)]));
+    let feed = |form: &str| format!("/feed/agency/{hash}/{}/{form}", encode(agency));
+    let atom = feed("atom");
     let registers: Vec<Published> = published.into_iter().filter(|one| !one.register.is_empty()).collect();
-    let bars: Vec<(String, u64)> =
+    let volume: Vec<(String, u64)> =
         months.iter().map(|(month, entries, _)| (month.clone(), *entries)).collect();
-    let page = Page { reader, title: agency, here: "", feed: Some(&feed) };
+    let late: Vec<(String, u64)> =
+        months.iter().map(|(month, _, late)| (month.clone(), late / DAY_SECONDS)).collect();
+    let page = Page { reader, title: agency, here: "", feed: Some(&atom) };
     Ok(page.render(&html! {
-        h1 { (agency) }
-        p.where { a href={ "/log/" (log.hash) } { (log.origin) } a href=(feed) { (texts.feed) } a href=(all) { (texts.all) } }
+        h1 dir="auto" { (agency) }
+        p.where {
+            a href={ "/log/" (log.hash) } { (log.origin) }
+            span { (texts.feed) ": " a href=(atom) { "Atom" } " " a href=(feed("json")) { "JSON" } }
+            a href=(all) { (texts.all) }
+        }
         h2 { (texts.registers) }
         (table(texts, &registers, texts.register, |one| {
             let typed = format!("agency:\"{agency}\" register:\"{}\"", one.register);
             Some(format!("/search?{}", query_string(&[("q", &typed)])))
         }))
         p.soft { (texts.late_note) }
-        @if bars.len() > 1 {
-            h2 { (texts.volume) }
-            (chart::bars(&bars, &fill(texts.volume_alt, &[&bars[0].0, &bars[bars.len() - 1].0])))
-        }
+        (by_month(texts.volume, texts.volume_alt, &volume))
+        (by_month(texts.late_by_month, texts.late_by_month_alt, &late))
         @if !keys.is_empty() { h2 { (texts.key_changes) } (hit_list(texts, &keys, &[])) }
         h2 { (texts.newest_entries) }
         (hit_list(texts, &newest, &[]))
     }))
+}
+
+/// A chart, where there is more than one month and something to draw.
+fn by_month(title: &str, alt: &str, bars: &[(String, u64)]) -> Markup {
+    let drawn = bars.len() > 1 && bars.iter().any(|(_, value)| *value > 0);
+    html! {
+        @if drawn {
+            h2 { (title) }
+            (chart::bars(bars, &fill(alt, &[&bars[0].0, &bars[bars.len() - 1].0])))
+        }
+    }
 }

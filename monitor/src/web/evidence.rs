@@ -83,6 +83,8 @@ pub(super) async fn health(State(app): State<Arc<App>>, reader: Reader) -> Respo
             h2 { (texts.channels) }
             @if channels.is_empty() { p { (texts.no_channels) } }
             @else { (channel_table(texts, &channels, false)) }
+            h2 { (texts.download) }
+            p { a href="/export/sqlite" { (texts.whole_index) } " – " span.soft { (texts.whole_index_help) } }
         }))
     })
     .await

@@ -1,7 +1,7 @@
-//! `/export/<form>?q=`: what a search finds, as CSV, NDJSON, an Atom feed or a JSON Feed.
+//! `/export/<form>?q=`: what a search finds, as CSV, NDJSON, RSF, an Atom feed or a JSON Feed; and the feeds of agencies.
 //!
-//! An export is bounded; `next` in the `Link` header says where to go on. The whole index is a file of its own, which
-//! `daybook-monitor export` copies.
+//! An export is bounded; `next` in the `Link` header says where to go on. The whole index is a file of its own: see
+//! [`super::download`].
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use axum::extract::{Path, Query as Params, State};
 use axum::response::Response;
 use http::{HeaderValue, header};
 
-use super::request::{Reader, query as query_string};
+use super::request::{Reader, encode, query as query_string};
 use super::search::{Asked, log_hash};
 use super::{App, Failure, Outcome, page, record};
 use crate::channel::feed::{Feed, Item};
 use crate::index::Row;
+use crate::index::facet::Exact;
 use crate::index::query::Query;
-use crate::index::search::PAGE_ROWS_MAX;
+use crate::index::search::{PAGE_ROWS_MAX, Page as Place};
 use crate::rows;
 
 /// Entries of one export.
@@ -36,11 +37,49 @@ pub(super) async fn export(
         "csv" => table(app, &asked, "csv", "text/csv; charset=utf-8", rows::csv),
         "ndjson" => table(app, &asked, "ndjson", "application/x-ndjson", rows::ndjson),
         "rsf" => register(app, &asked),
-        "atom" => Ok(record::inline("application/atom+xml; charset=utf-8", feed(app, &asked)?.atom())),
-        "json" => Ok(record::inline("application/feed+json; charset=utf-8", feed(app, &asked)?.json())),
+        "atom" | "json" => search_feed(app, &asked, &form),
         _ => Err(Failure::NotFound),
     })
     .await
+}
+
+/// `GET /feed/agency/<log>/<agency>/<form>`: what an agency publishes.
+pub(super) async fn agency_feed(
+    State(app): State<Arc<App>>,
+    reader: Reader,
+    Path((hash, agency, form)): Path<(String, String, String)>,
+) -> Response {
+    page(app, reader, move |app, _| {
+        let log = app.log(&hash)?;
+        let query = Query::default().with(Exact::Log, &log.origin).with(Exact::Agency, &agency);
+        let mut rows = app.index.search(&query, Place::Newest(None), FEED_ROWS_MAX)?.rows;
+        rows.retain(|row| row.agency.as_deref() == Some(&agency) && row.origin == log.origin);
+        if rows.is_empty() {
+            return Err(Failure::NotFound);
+        }
+        let place = format!("{hash}/{}", encode(&agency));
+        let feed = |form: &str| format!("{}/feed/agency/{place}/{form}", app.address());
+        let feed = Feed {
+            id: format!("{}/feed/agency/{place}", app.address()),
+            title: agency.clone(),
+            page: format!("{}/agency/{place}", app.address()),
+            atom_address: feed("atom"),
+            json_address: feed("json"),
+            items: rows.iter().map(|row| item(app, row)).collect(),
+            now: i64::try_from(app.now()).unwrap_or(0),
+        };
+        written(&form, &feed)
+    })
+    .await
+}
+
+/// A feed in one of its forms.
+pub(super) fn written(form: &str, feed: &Feed) -> Outcome {
+    match form {
+        "atom" => Ok(record::inline("application/atom+xml; charset=utf-8", feed.atom())),
+        "json" => Ok(record::inline("application/feed+json; charset=utf-8", feed.json())),
+        _ => Err(Failure::NotFound),
+    }
 }
 
 fn collect(app: &App, asked: &Asked, rows_max: usize) -> Result<(Vec<Row>, Option<i64>), Failure> {
@@ -91,20 +130,22 @@ fn register(app: &App, asked: &Asked) -> Outcome {
     Ok(record::download("register.rsf", "text/plain; charset=utf-8", text.into_bytes()))
 }
 
-fn feed(app: &App, asked: &Asked) -> Result<Feed, Failure> {
+fn search_feed(app: &App, asked: &Asked, form: &str) -> Outcome {
     let text = asked.text();
     let newest = Asked { order: String::new(), at: None, ..asked.clone() };
     let (rows, _) = collect(app, &newest, FEED_ROWS_MAX)?;
     let query = query_string(&[("q", &text)]);
     let items = rows.iter().map(|row| item(app, row));
-    Ok(Feed {
+    let feed = Feed {
         id: format!("{}/search?{query}", app.address()),
         title: if text.is_empty() { "Daybook".to_owned() } else { format!("Daybook: {text}") },
         page: format!("{}/search?{query}", app.address()),
-        address: format!("{}/export/atom?{query}", app.address()),
+        atom_address: format!("{}/export/atom?{query}", app.address()),
+        json_address: format!("{}/export/json?{query}", app.address()),
         items: items.collect(),
         now: i64::try_from(app.now()).unwrap_or(0),
-    })
+    };
+    written(form, &feed)
 }
 
 fn item(app: &App, row: &Row) -> Item {

@@ -6,6 +6,7 @@
 //! | [`texts`] | every text, in every language |
 //! | [`front`] | one listener for programs and for people |
 //! | `layout`, `overview`, `search`, `record`, `proof`, `agency`, `watches`, `evidence`, `export` | the pages |
+//! | `download` | the whole index as a file |
 //! | `access` | who may edit watches |
 //! | `chart` | drawings |
 //! | `assets` | style sheet and script |
@@ -21,6 +22,7 @@ mod assets;
 mod bundle;
 mod chart;
 mod chinese;
+mod download;
 mod english;
 mod evidence;
 mod export;
@@ -54,6 +56,7 @@ use crate::index::{Index, IndexError};
 use crate::newsroom::Troubles;
 use crate::watch::Engine;
 use crate::watch::store::WatchError;
+use download::Downloads;
 use layout::Page;
 use request::Reader;
 use view::{LogView, Verified};
@@ -74,6 +77,7 @@ pub struct App {
     pub verified: Verified,
     /// Watches, and who may edit them.
     pub desk: Desk,
+    downloads: Downloads,
     clock: ClockOf,
     turns: Semaphore,
     queue: Semaphore,
@@ -139,7 +143,9 @@ impl App {
     #[must_use]
     pub fn new(verified: Verified, desk: Desk, clock: Arc<dyn Clock>) -> Self {
         let (turns, queue) = (Semaphore::new(PAGES_MAX), Semaphore::new(PAGES_MAX + WAITING_MAX));
-        Self { index: Arc::clone(&desk.engine.index), verified, desk, clock: ClockOf(clock), turns, queue }
+        let index = Arc::clone(&desk.engine.index);
+        let downloads = Downloads::new(&index);
+        Self { index, verified, desk, downloads, clock: ClockOf(clock), turns, queue }
     }
 
     /// The address under which readers reach this monitor.
@@ -215,7 +221,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/agency/{log}/{agency}", get(agency::agency))
         .route("/evidence", get(evidence::evidence))
         .route("/health", get(evidence::health))
+        .route("/export/sqlite", get(download::index))
         .route("/export/{form}", get(export::export))
+        .route("/feed/agency/{log}/{agency}/{form}", get(export::agency_feed))
         .route("/watches", get(watches::list).post(watches::add))
         .route("/watches/import", post(watches::import))
         .route("/watches/sign-in", post(watches::sign_in))

@@ -88,12 +88,21 @@ fn card(app: &App, texts: &Texts, log: &LogView) -> Result<Markup, Failure> {
                 @if let Some(seconds) = log.head_time { dt { (texts.newest_head) } dd { (time(i64::try_from(seconds).unwrap_or(0))) } }
                 @if let Some(rate) = log.entries_per_second { dt { (texts.rate) } dd { (grouped(rate)) } }
                 @if let Some(left) = log.seconds_left { dt { (texts.time_left) } dd { (span(texts, left)) } }
+                @if !log.witnesses.is_empty() {
+                    @let signed = log.witnesses.iter().filter(|(_, seen)| seen.is_some()).count();
+                    dt { (texts.witnesses) }
+                    dd { (fill(texts.witnesses_signed, &[&signed.to_string(), &log.witnesses.len().to_string()])) }
+                }
                 dt { (texts.open_alarms) } dd {
                     @if log.alarms.is_empty() && log.evidence.is_empty() { (texts.no_alarms) }
                     @else { a.badge href="/evidence" { (log.alarms.len() + log.evidence.len()) } }
                 }
-                @if let Some(average) = late.checked_div(timed) {
-                    dt { (texts.agencies) } dd { (fill(texts.time_to_publication, &[&span(texts, average), &span(texts, late_max)])) }
+                @if !published.is_empty() {
+                    dt { (texts.publication) }
+                    dd { @match late.checked_div(timed) {
+                        Some(average) => (fill(texts.time_to_publication, &[&span(texts, average), &span(texts, late_max)])),
+                        None => span.soft { (texts.time_to_publication_none) },
+                    } }
                 }
             }
             @if growth.len() > 1 {
@@ -114,14 +123,16 @@ fn witnesses(texts: &Texts, log: &LogView) -> Markup {
         h2 { (texts.witnesses) }
         @if log.witnesses.is_empty() { p { (texts.no_witnesses) } }
         @else {
-            ul {
-                @for (name, seen) in &log.witnesses {
-                    li { (name) " – " @match seen {
+            div.scroll tabindex="0" role="group" aria-label=(texts.witnesses) { table {
+                thead { tr { th scope="col" { (texts.witness) } th scope="col" { (texts.last_signed) } } }
+                tbody { @for (name, seen) in &log.witnesses { tr {
+                    th scope="row" { (name) }
+                    td { @match seen {
                         Some(seconds) => (time(i64::try_from(*seconds).unwrap_or(0))),
-                        None => (texts.never),
+                        None => span.badge { (texts.never) },
                     } }
-                }
-            }
+                } } }
+            } }
         }
         details { summary { (texts.bundle) } p { (texts.bundle_help) } pre { (log.policy) } }
     }

@@ -67,8 +67,9 @@ fn one(app: &App, reader: &Reader, hash: &str, index: u64) -> Outcome {
         (contents(texts, &row))
         @if versions.len() > 1 { (timeline(texts, hash, &row, &versions)) }
         h2 { (texts.citation) }
-        p id="citation" { (citation(texts, app, &log, &row, window)) }
+        p id="citation" dir="auto" { (citation(texts, app, &log, &row, window)) }
         div.actions {
+            button.plain type="button" data-copy="citation" hidden { (texts.copy) }
             a.button href={ (path(hash, index)) "/bundle.zip" } { (texts.bundle) }
             a href={ (path(hash, index)) "/entry" } { (texts.entry) }
             a href={ (path(hash, index)) "/receipt" } { (texts.proof) }
@@ -92,10 +93,10 @@ fn facts(texts: &Texts, log: &LogView, row: &Row, window: Window) -> Markup {
     html! {
         dl {
             @if let Some(agency) = &row.agency {
-                dt { (texts.agency) } dd { a href={ "/agency/" (log.hash) "/" (encode(agency)) } { (agency) } }
+                dt { (texts.agency) } dd dir="auto" { a href={ "/agency/" (log.hash) "/" (encode(agency)) } { (agency) } }
             }
-            @if let Some(register) = &row.register { dt { (texts.register) } dd { (register) } }
-            @if let Some(key) = &row.key { dt { (texts.key) } dd { (key) } }
+            @if let Some(register) = &row.register { dt { (texts.register) } dd dir="auto" { (register) } }
+            @if let Some(key) = &row.key { dt { (texts.key) } dd dir="auto" { (key) } }
             @if let Some(kind) = &row.kind { dt { (texts.kind) } dd { (kind) @if let Some(action) = &row.action { " (" (action) ")" } } }
             @if let Some(seconds) = row.at_seconds { dt { (texts.at) } dd { (time(seconds)) } }
             dt { (texts.logged) } dd { (logged(texts, window)) (lateness(texts, row)) }
@@ -136,7 +137,7 @@ fn contents(texts: &Texts, row: &Row) -> Markup {
         h2 { (texts.content) }
         div.scroll tabindex="0" role="group" aria-label=(texts.content) {
             table {
-                tbody { @for (path, value) in &rows { tr { th scope="row" { (path) } td dir="auto" { (value) } } } }
+                tbody { @for (path, value) in &rows { tr { th scope="row" dir="auto" { (path) } td dir="auto" { (value) } } } }
             }
         }
     }
@@ -171,7 +172,7 @@ fn timeline(texts: &Texts, hash: &str, shown: &Row, versions: &[Version]) -> Mar
         ol.versions {
             @for version in versions.iter().rev() {
                 li {
-                    h3 {
+                    h3 dir="auto" {
                         @if version.row.index == shown.index { (version_name(version)) }
                         @else { a href=(path(hash, version.row.index)) { (version_name(version)) } }
                     }
@@ -211,9 +212,9 @@ pub(super) fn change_table(texts: &Texts, changes: &[Change]) -> Markup {
                 tbody {
                     @for change in changes {
                         tr {
-                            th scope="row" { (change.path.trim_start_matches('/')) }
-                            td { @match side(&change.old) { Some(text) => del { (text) }, None => span.soft { (texts.absent) } } }
-                            td { @match side(&change.new) { Some(text) => ins { (text) }, None => span.soft { (texts.absent) } } }
+                            th scope="row" dir="auto" { (change.path.trim_start_matches('/')) }
+                            td dir="auto" { @match side(&change.old) { Some(text) => del { (text) }, None => span.soft { (texts.absent) } } }
+                            td dir="auto" { @match side(&change.new) { Some(text) => ins { (text) }, None => span.soft { (texts.absent) } } }
                         }
                     }
                 }
@@ -237,7 +238,7 @@ fn citation(texts: &Texts, app: &App, log: &LogView, row: &Row, window: Window) 
 
 fn raw(texts: &Texts, row: &Row) -> Markup {
     match std::str::from_utf8(&row.bytes) {
-        Ok(text) => html! { pre tabindex="0" { (text) } },
+        Ok(text) => html! { pre tabindex="0" dir="auto" { (text) } },
         Err(_) => html! { p { (fill(texts.raw_binary, &[&row.bytes.len().to_string()])) } },
     }
 }

@@ -1,4 +1,4 @@
-// Better with it, complete without it: "/" jumps to the search box, and hashes copy themselves when asked.
+// Better with it, complete without it: "/" jumps to the search box, and citations copy themselves when asked.
 "use strict";
 document.addEventListener("keydown", (event) => {
   const field = document.querySelector("input[type=search]");
@@ -7,9 +7,11 @@ document.addEventListener("keydown", (event) => {
     field.focus();
   }
 });
-for (const button of document.querySelectorAll("button[data-copy]")) {
+// Only over HTTPS or on this machine do browsers let a page write to the clipboard.
+for (const button of navigator.clipboard ? document.querySelectorAll("button[data-copy]") : []) {
   button.hidden = false;
-  button.addEventListener("click", () => {
-    navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.dataset.done = "";
   });
 }

@@ -110,6 +110,7 @@ fn found(app: &App, reader: &Reader, asked: &Asked) -> Outcome {
             @else { a href=(asked.link("oldest", None)) { (texts.older_first) } }
             span { (texts.download) ": " a href=(export("csv")) { "CSV" } " " a href=(export("ndjson")) { "NDJSON" }
                 @if text.contains("register:") { " " a href=(export("rsf")) { "RSF" } }
+                @if text.is_empty() { " " a href="/export/sqlite" title=(texts.whole_index_help) { "SQLite" } }
             }
             a href=(feed) { (texts.feed) }
             @if !text.is_empty() { a href={ "/watches?" (query_string(&[("query", &text)])) } { (texts.watch_this) } }
@@ -137,7 +138,7 @@ pub(super) fn search_box(texts: &Texts, text: &str) -> Markup {
         form.search role="search" action="/search" method="get" {
             div.wide {
                 label for="q" { (texts.search_label) }
-                input id="q" name="q" type="search" value=(text) autocomplete="off" autocapitalize="none" spellcheck="false";
+                input id="q" name="q" type="search" dir="auto" value=(text) autocomplete="off" autocapitalize="none" spellcheck="false";
             }
             button type="submit" { (texts.search_button) }
         }
@@ -214,8 +215,8 @@ fn hit(texts: &Texts, row: &Row, phrases: &[&Phrase]) -> Markup {
         p.where {
             @if let Some(kind) = row.kind.as_deref().filter(|kind| *kind != "record") { span { (kind) } }
             @if row.action.as_deref() == Some("withdraw") { span.badge { (texts.withdrawn) } }
-            @if let Some(agency) = &row.agency { span { (agency) } }
-            @if let (Some(register), Some(key)) = (&row.register, &row.key) { span { (register) " / " (key) } }
+            @if let Some(agency) = &row.agency { span dir="auto" { (agency) } }
+            @if let (Some(register), Some(key)) = (&row.register, &row.key) { span dir="auto" { bdi { (register) } " / " bdi { (key) } } }
             @if let Some(seconds) = row.at_seconds { span { (time(seconds)) } }
             @if let Some(amount) = row.amount_thousandths { span { (shown(amount, row.currency.as_deref())) } }
             span { (row.origin) " #" (row.index) }

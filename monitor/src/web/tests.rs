@@ -14,6 +14,7 @@ use tlog::tlog_proof::TlogProof;
 use tower::ServiceExt as _;
 
 use super::proof::tests::inclusion;
+use super::request::encode;
 use super::search::log_hash;
 use super::view::{AlarmView, LogView, Verified};
 use super::{App, Desk, router};
@@ -26,6 +27,11 @@ use crate::watch::{Engine, WatchStore};
 const ORIGIN: &str = "log.example";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const ATTACK: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>\\\" onmouseover=alert(1) x=\\\"";
+
+/// [`ATTACK`] as JSON gives it back.
+fn attack() -> String {
+    ATTACK.replace("\\\"", "\"")
+}
 
 pub(super) struct Site {
     _folder: TempDir,
@@ -96,6 +102,7 @@ impl Site {
         let engine = Engine {
             index,
             store: Arc::new(WatchStore::open(&folder.path().join("watches.sqlite")).unwrap()),
+            alerts: folder.path().join("alerts.ndjson"),
             address: "https://monitor.example".to_owned(),
         };
         let desk = Desk {
@@ -139,6 +146,7 @@ fn pages() -> Vec<String> {
     }
     pages.push(format!("/log/{}", log_hash(ORIGIN)));
     pages.push(format!("/agency/{}/a.gov.example", log_hash(ORIGIN)));
+    pages.push(format!("/agency/{}/{}", log_hash(ORIGIN), encode(&attack())));
     pages
 }
 
@@ -172,6 +180,33 @@ async fn markup_in_records_is_shown_and_never_obeyed() {
     assert!(body.contains("&lt;script&gt;alert(1)"), "the attack is there, as text");
     let (_, body) = site.get("/search?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
     assert!(!body.contains("<script>alert"), "what is typed is escaped too");
+}
+
+#[tokio::test]
+async fn markup_in_watches_and_feeds_is_shown_and_never_obeyed() {
+    let site = Site::new();
+    let bearer = format!("Bearer {TOKEN}");
+    let attack = encode(ATTACK);
+    let form = format!("name={attack}&query={attack}+OR+needle&when=found");
+    let made = site.send(post("/watches", &[("authorization", bearer.as_str())], &form)).await;
+    assert_eq!(made.0.status(), StatusCode::SEE_OTHER);
+    let agency = format!("/feed/agency/{}/{}", log_hash(ORIGIN), encode(&self::attack()));
+    for path in
+        ["/watches", "/watches/1", "/feed/watch/1/atom", "/export/atom?q=needle", &format!("{agency}/atom")]
+    {
+        let (response, body) = site.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert!(body.contains("&lt;script&gt;alert(1)"), "the attack is there, as text: {path}");
+        for bad in ["<script>alert", "<img", "\" onmouseover"] {
+            assert!(!body.contains(bad), "{bad} in {path}");
+        }
+    }
+    for path in ["/feed/watch/1/json", "/export/json?q=needle", &format!("{agency}/json")] {
+        let (response, body) = site.get(path).await;
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/feed+json; charset=utf-8");
+        let feed: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(feed["feed_url"].as_str().unwrap().ends_with(path), "{feed}");
+    }
 }
 
 #[tokio::test]

@@ -230,7 +230,7 @@ fn table(texts: &Texts, watches: &[Watch], count: impl Fn(i64) -> u64) -> Markup
                 th scope="col" { (texts.feed) }
             } }
             tbody { @for watch in watches { tr {
-                th scope="row" { a href={ "/watches/" (watch.id) } { (watch.wanted.name) } }
+                th scope="row" dir="auto" { a href={ "/watches/" (watch.id) } { (watch.wanted.name) } }
                 td { (when_name(texts, watch.wanted.when)) @if let Some(days) = watch.wanted.days { " (" (days) ")" } }
                 td { code { (watch.wanted.query) } }
                 td.number { (count(watch.id)) }
@@ -341,7 +341,7 @@ fn one(app: &App, reader: &Reader, id: i64, headers: &HeaderMap) -> Outcome {
     let search = format!("/search?{}", query_string(&[("q", &watch.wanted.query)]));
     let page = Page { reader, title: &watch.wanted.name, here: "", feed: Some(&feed) };
     Ok(page.render(&html! {
-        h1 { (watch.wanted.name) }
+        h1 dir="auto" { (watch.wanted.name) }
         @if reader.here.contains("tested=1") { p role="status" { (texts.watch_tested) } }
         dl {
             dt { (texts.watch_rule) } dd { (when_name(texts, watch.wanted.when)) @if let Some(days) = watch.wanted.days { " (" (days) ")" } }
@@ -376,14 +376,14 @@ fn hit_item(texts: &Texts, hit: &Hit) -> Markup {
         .map(|one| Change { path: one.path.clone(), old: one.old.clone(), new: one.new.clone() })
         .collect();
     html! {
-        h2 { @match &link { Some(link) => a href=(link) { (found.title) }, None => (found.title) } }
+        h2 dir="auto" { @match &link { Some(link) => a href=(link) { (found.title) }, None => (found.title) } }
         p.where {
             span { (found.event) }
             @if hit.past { span { (texts.watch_past) } } @else { span { (time(i64::try_from(hit.at).unwrap_or(0))) } }
-            @if let Some(agency) = &found.agency { span { (agency) } }
+            @if let Some(agency) = &found.agency { span dir="auto" { (agency) } }
             @if let Some(log) = &found.log { span { (log) @if let Some(index) = found.index { " #" (index) } } }
         }
-        @if changes.is_empty() { p.snippet { (found.text) } } @else { (record::change_table(texts, &changes)) }
+        @if changes.is_empty() { p.snippet dir="auto" { (found.text) } } @else { (record::change_table(texts, &changes)) }
     }
 }
 
@@ -401,15 +401,12 @@ pub(super) async fn feed(
             id: format!("{address}/feed/watch/{id}"),
             title: watch.wanted.name.clone(),
             page: format!("{address}/watches/{id}"),
-            address: format!("{address}/feed/watch/{id}/atom"),
+            atom_address: format!("{address}/feed/watch/{id}/atom"),
+            json_address: format!("{address}/feed/watch/{id}/json"),
             items: hits.iter().map(|hit| item(address, id, hit)).collect(),
             now: i64::try_from(watch.made_at).unwrap_or(0),
         };
-        match form.as_str() {
-            "atom" => Ok(record::inline("application/atom+xml; charset=utf-8", feed.atom())),
-            "json" => Ok(record::inline("application/feed+json; charset=utf-8", feed.json())),
-            _ => Err(Failure::NotFound),
-        }
+        super::export::written(&form, &feed)
     })
     .await
 }
