@@ -31,7 +31,8 @@ async function look(page, name) {
 }
 
 const paths = { overview: "/", search: "/search?q=bridge", chinese: "/search?q=%E5%8C%97%E4%BA%AC&lang=zh",
-  record: `/log/${hash}/1?lang=en`, attack: `/log/${hash}/2`, log: `/log/${hash}`, agencies: "/agencies",
+  "chinese-record": `/log/${hash}/3`, "chinese-health": "/health", record: `/log/${hash}/1?lang=en`,
+  attack: `/log/${hash}/2`, arabic: `/log/${hash}/4`, log: `/log/${hash}`, agencies: "/agencies",
   agency: `/agency/${hash}/works.gov.example`, watches: "/watches", evidence: "/evidence", health: "/health" };
 for (const [kind, scheme, width] of [["light", "light", 1100], ["dark", "dark", 1100], ["phone", "light", 390]]) {
   const page = await open(scheme, width);
@@ -52,6 +53,10 @@ expect((await page.$$("ol.hits mark")).length > 0, "what was found is marked");
 await go(() => page.click("ol.hits a"));
 expect((await page.$$("ins")).length > 0 && (await page.$$("del")).length > 0, "the difference is shown");
 expect((await page.$$("#proof svg rect")).length > 1, "the proof is drawn");
+await page.goto(`${url}/agency/${hash}/works.gov.example`, { waitUntil: "load" });
+expect((await page.$$("svg rect.bar")).length > 1, "an agency's months are drawn");
+await page.goto(`${url}/`, { waitUntil: "load" });
+expect((await page.$$("svg polyline")).length > 0, "the growth is drawn");
 await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
 await page.click("details summary");
 await page.type("#token", token);
@@ -62,6 +67,8 @@ expect(await page.$eval("#query", (field) => field.value) === "harbour", "the se
 await go(() => page.click("form[action='/watches'] button"));
 expect((await page.$$("ol.hits li")).length > 0, "a new watch shows the past");
 await look(page, "watch");
+await go(() => page.click("form[action$='/test'] button"));
+expect((await page.$$("[role=status]")).length > 0, "the test says that it is on its way");
 await go(() => page.click("form[action$='/remove'] button"));
 await browser.close();
 problems.forEach((problem) => console.error(problem));

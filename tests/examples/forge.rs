@@ -1,12 +1,15 @@
-//! Makes a large log as plain files, signed with keys that are the same in every run: `forge DIR ENTRIES BYTES`.
+//! Makes a large log as plain files, signed with keys that are the same in every run: `forge DIR ENTRIES BYTES`, or
+//! `forge DIR ENTRIES statements` for signed statements of about 1 KiB, ten versions a record.
 //!
-//! It exists for benchmarks of readers. The policy that trusts it is `DIR/policy.txt`, the origin `log.example/forged`.
+//! It exists for benchmarks of readers. The policy that trusts it is `DIR/policy.txt`, the origin `log.example/forged`; the
+//! leaf hash of the first statement is `DIR/genesis`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use daemon::clock::{Clock, SystemClock};
 use tests::liar::Keys;
+use tests::records::{Office, World};
 use tlog::hash::{HASH_BYTES, Hash, leaf_hash};
 use tlog::tile::{TILE_WIDTH, Tile, TilePath, bundles};
 use tlog::tree::{Frontier, root_of};
@@ -25,21 +28,91 @@ struct Forge {
     levels: Vec<Level>,
 }
 
+/// What the entries are.
+enum Sort {
+    /// Opaque bytes of this length, each with its number in front.
+    Opaque(Vec<u8>),
+    /// Statements of one agency.
+    Statements(Box<Statements>),
+}
+
+impl Sort {
+    fn entry(&mut self, index: u64) -> Vec<u8> {
+        match self {
+            Self::Opaque(entry) => {
+                entry[..8].copy_from_slice(&index.to_be_bytes());
+                entry.clone()
+            }
+            Self::Statements(statements) => statements.entry(index),
+        }
+    }
+}
+
+/// Versions of a record.
+const VERSIONS: u64 = 10;
+/// Entries before the first record.
+const PREAMBLE: u64 = 3;
+
+/// A registrar, an agency, a register, and records in it.
+struct Statements {
+    world: World,
+    office: Office,
+    text: String,
+    previous: Option<Hash>,
+}
+
+impl Statements {
+    fn new() -> Self {
+        let text = "Zuwendung an eine Gemeinde für den Bau einer Schule. ".repeat(11);
+        Self { world: World::new(ORIGIN), office: Office::new("works.gov.example"), text, previous: None }
+    }
+
+    fn entry(&mut self, index: u64) -> Vec<u8> {
+        match index {
+            0 => self.world.genesis(),
+            1 => self.world.enrol(&self.office),
+            2 => self.world.open(&self.office, "grants"),
+            later => self.record(later - PREAMBLE),
+        }
+    }
+
+    fn record(&mut self, number: u64) -> Vec<u8> {
+        let public = format!(r#"{{"amount":"{number}.00","number":{number},"purpose":"{}"}}"#, self.text);
+        let previous = self.previous.take().filter(|_| !number.is_multiple_of(VERSIONS));
+        let key = format!("G-{}", number / VERSIONS);
+        let entry = self.world.put(&self.office, "grants", &key, previous, &public);
+        self.previous = Some(leaf_hash(&entry));
+        entry
+    }
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, entries, bytes] = arguments.as_slice() else { anyhow::bail!("forge DIR ENTRIES BYTES") };
-    let (entries, bytes): (u64, usize) = (entries.parse()?, bytes.parse()?);
-    ensure!((8..=65_535).contains(&bytes), "an entry has 8 to 65,535 bytes");
+    let [dir, entries, sort] = arguments.as_slice() else {
+        anyhow::bail!("forge DIR ENTRIES BYTES|statements")
+    };
+    let entries: u64 = entries.parse()?;
+    let mut sort = if sort == "statements" {
+        Sort::Statements(Box::new(Statements::new()))
+    } else {
+        let bytes: usize = sort.parse()?;
+        ensure!((8..=65_535).contains(&bytes), "an entry has 8 to 65,535 bytes");
+        Sort::Opaque(vec![b'.'; bytes])
+    };
     let size = tlog::ids::TreeSize::new(entries)?;
     let mut forge = Forge { public: Path::new(dir).join("public"), levels: Vec::new() };
     let mut frontier = Frontier::new();
-    let mut entry = vec![b'.'; bytes];
     for bundle in bundles(size) {
-        let mut body = Vec::with_capacity(usize::from(bundle.width()) * (bytes + 2));
+        let mut body = Vec::new();
         for at in 0..u64::from(bundle.width()) {
-            entry[..8].copy_from_slice(&(bundle.index() * TILE_WIDTH + at).to_be_bytes());
+            let index = bundle.index() * TILE_WIDTH + at;
+            let entry = sort.entry(index);
             tlog::bundle::push_entry(&mut body, &entry)?;
             let leaf = leaf_hash(&entry);
+            if index == 0 && matches!(sort, Sort::Statements(_)) {
+                std::fs::create_dir_all(dir)?;
+                std::fs::write(Path::new(dir).join("genesis"), leaf.to_string())?;
+            }
             frontier.push(leaf, |_, _| ());
             forge.push(0, leaf)?;
         }

@@ -49,9 +49,13 @@ fn run(program: &Path, args: &[&str]) -> String {
 }
 
 fn statement(key: &str, previous: Option<&[u8]>, title: &str, public: &str) -> Vec<u8> {
+    dated(key, "2026-11-01", previous, title, public)
+}
+
+fn dated(key: &str, day: &str, previous: Option<&[u8]>, title: &str, public: &str) -> Vec<u8> {
     let previous = previous.map_or_else(|| "null".to_owned(), |bytes| format!("\"{}\"", leaf_hash(bytes)));
     format!(
-        "daybook/record/v1\n{{\"agency\":\"works.gov.example\",\"at\":\"2026-11-01T09:00:00Z\",\"key\":\"{key}\",\
+        "daybook/record/v1\n{{\"agency\":\"works.gov.example\",\"at\":\"{day}T09:00:00Z\",\"key\":\"{key}\",\
          \"log\":\"{ORIGIN}\",\"previous\":{previous},\"public\":{public},\"register\":\"contracts\",\
          \"title\":\"{title}\"}}\n\n— works.gov.example/publisher AAAAAAAA\n"
     )
@@ -74,9 +78,24 @@ fn entries() -> Vec<Vec<u8>> {
     let attack = "<script>alert(1)</script><img src=x onerror=alert(1)>";
     let hostile = statement("C-2", None, attack, &format!(r#"{{"{attack}":"{attack}"}}"#));
     let chinese = statement("C-3", None, "关于北京市政府采购的公告", r#"{"正文":"北京市"}"#);
-    let arabic = statement("C-4", None, "عقد صيانة الجسر", "{}");
-    vec![award, amended, hostile, chinese, arabic]
+    let arabic = statement("C-4", None, "عقد صيانة الجسر", r#"{"المبلغ":"5000.00","المورد":"شركة البناء"}"#);
+    let mut entries = vec![award, amended, hostile, chinese, arabic];
+    // Several months, so that there is something to draw.
+    for month in 5..=10 {
+        let (key, day) = (format!("M-{month}"), format!("2026-{month:02}-11"));
+        entries.push(dated(
+            &key,
+            &day,
+            None,
+            &format!("Road works, part {month}"),
+            r#"{"amount":"1200.00"}"#,
+        ));
+    }
+    entries
 }
+
+/// Entries that are published before the monitor starts.
+const BEFORE: usize = 3;
 
 #[test]
 #[ignore = "needs Chromium, Node and packages: run `cargo xtask browser`"]
@@ -90,21 +109,36 @@ fn a_reader_walks_through_the_pages_with_a_real_browser() {
     let serve = ["serve", &path("log"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"];
     let (_log, served) = start(&daybook, &serve);
     let url = served["url"].as_str().unwrap();
-    for (at, entry) in entries().iter().enumerate() {
-        let file = path(&format!("entry-{at}"));
-        std::fs::write(&file, entry).unwrap();
-        run(&daybook, &["add", url, &file]);
-    }
+    let add = |range: std::ops::Range<usize>| {
+        for at in range {
+            let file = path(&format!("entry-{at}"));
+            std::fs::write(&file, &entries()[at]).unwrap();
+            run(&daybook, &["add", url, &file]);
+        }
+    };
+    add(0..BEFORE);
     let policy = path("log/policy.txt");
     run(&monitor, &["init", &path("watch"), "--origin", ORIGIN, "--source", url, "--policy", &policy]);
+    let config = path("watch/monitor.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        format!("{text}poll = \"200ms\"\n[[channel]]\nname = \"desk\"\ncommand = [\"true\"]\n"),
+    )
+    .unwrap();
     let watch = ["run", &path("watch"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"];
     let (_monitor, watching) = start(&monitor, &watch);
     let indexed = || run(&monitor, &["search", &path("watch"), "--json"]).matches("\"leaf\"").count();
-    let looks = (0..LOOKS_MAX).find(|_| {
-        std::thread::sleep(Duration::from_millis(100));
-        indexed() == entries().len()
-    });
-    assert!(looks.is_some(), "the entries are indexed");
+    let until = |count: usize| {
+        let looks = (0..LOOKS_MAX).find(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            indexed() == count
+        });
+        assert!(looks.is_some(), "the entries are indexed");
+    };
+    until(BEFORE);
+    add(BEFORE..entries().len());
+    until(entries().len());
     let token = std::fs::read_to_string(path("watch/token")).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/walk.mjs");
     let status = Command::new("node")

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_monitor;
+mod bench_search;
 mod bench_witness;
 mod browser;
 mod ci;
@@ -61,14 +62,16 @@ enum Command {
         #[arg(long)]
         quorum: bool,
     },
-    /// Measures how fast a monitor verifies a large log, and in how much memory.
-    BenchMonitor {
-        /// Entries in the log.
-        #[arg(long, default_value_t = 10_000_000)]
-        entries: u64,
-        /// Bytes of an entry.
-        #[arg(long, default_value_t = 256)]
-        entry_bytes: u64,
+    /// Measures how fast a monitor verifies a large log, in how much memory, and how soon it alerts.
+    BenchMonitor(bench_monitor::BenchMonitor),
+    /// Measures how fast a monitor indexes records, and how long a search takes.
+    BenchSearch {
+        /// Records.
+        #[arg(long, default_value_t = 5_000_000)]
+        records: u64,
+        /// Queries of each sort.
+        #[arg(long, default_value_t = 40)]
+        rounds: u32,
         /// With an executable that is not optimised, to try the benchmark itself.
         #[arg(long)]
         debug: bool,
@@ -97,9 +100,8 @@ fn main() -> ExitCode {
         Command::Interop => interop::interop(),
         Command::Bench { seconds, quorum: true, .. } => bench::quorum_alone(seconds),
         Command::Bench { large, seconds, quorum: false } => bench::bench(large, seconds),
-        Command::BenchMonitor { entries, entry_bytes, debug } => {
-            bench_monitor::bench_monitor(entries, entry_bytes, debug)
-        }
+        Command::BenchMonitor(command) => command.run(),
+        Command::BenchSearch { records, rounds, debug } => bench_search::bench_search(records, rounds, debug),
         Command::BenchWitness { logs, rate, seconds } => bench_witness::bench_witness(logs, rate, seconds),
     };
     match result {
