@@ -28,7 +28,7 @@ use tlog::note::Note;
 use crate::case::{Case, CaseError};
 use crate::edge::Edge;
 use crate::rebuild::Damage;
-use crate::report::{QUORUM, UNSIGNED, WITHHELD};
+use crate::report::{OWN, QUORUM, UNSIGNED, WITHHELD};
 use crate::store::HeadRow;
 use tie::Tie;
 
@@ -79,6 +79,9 @@ impl Follower {
         self.unread = None;
         if self.case.take_damaged() {
             self.start_again()?;
+        } else {
+            // An earlier process may have ended between the alarm and its end.
+            self.case.clear(OWN, &[])?;
         }
         let shown = self.look()?;
         self.note_shown(&shown)?;
