@@ -20,6 +20,7 @@
 //! | [`prove`], [`fsck`] | proofs from authenticated tiles; everything derived again |
 //! | [`records`] | statements of agencies: admission, the registry in order, what pages are made of |
 //! | [`submit`] | entries to a log over HTTP |
+//! | [`client`], [`clerk`], [`officer`] | statements to a log over HTTP; from an agency's files to statements; officers' keys |
 //! | [`serve`] | threads, listeners, and an orderly end |
 //! | [`cli`] | the command line |
 //!
@@ -27,7 +28,9 @@
 
 pub mod applied;
 pub mod audit;
+pub mod clerk;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod cosign;
 pub mod fsck;
@@ -40,6 +43,7 @@ pub mod judge;
 pub mod keys;
 pub mod log;
 pub mod lookup;
+pub mod officer;
 pub mod pool;
 pub mod probe;
 pub mod prove;

@@ -174,7 +174,11 @@ impl Fetcher {
         self.send(Method::POST, url, &headers, body, bytes_max).await
     }
 
-    async fn send(
+    /// Sends a request of any kind, once.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub async fn send(
         &self,
         method: Method,
         url: &str,

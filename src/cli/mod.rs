@@ -11,9 +11,12 @@
 //! Absent on purpose: what the commands do, beyond putting it together.
 
 mod add;
+mod agency;
 mod anchor;
 mod bench;
+mod ceremony;
 mod demo;
+mod desk;
 mod export;
 mod failure;
 mod fsck;
@@ -23,7 +26,11 @@ mod init;
 mod keygen;
 mod output;
 mod prove;
+mod register;
 mod serve;
+mod sign;
+mod signers;
+mod submit;
 mod trust;
 mod verify;
 mod verify_evidence;
@@ -77,6 +84,18 @@ enum Command {
     Bench(bench::Bench),
     /// Make a signing key.
     Keygen(keygen::Keygen),
+    /// Enrol an agency, and change its keys.
+    #[command(subcommand)]
+    Agency(agency::AgencyCommand),
+    /// Open a register, or define it anew.
+    #[command(subcommand)]
+    Register(register::RegisterCommand),
+    /// Submit records, or a statement that has its signatures, and keep the receipts.
+    Submit(submit::Submit),
+    /// Write a record that several officers sign, and sign it first.
+    Sign(sign::Sign),
+    /// Sign a statement that waits for signatures.
+    Cosign(sign::Cosign),
     /// Make the anchor of an existing log anew.
     Anchor(anchor::MakeAnchor),
 }
@@ -123,6 +142,11 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Export(command) => command.run(output),
         Command::Bench(command) => command.run(output),
         Command::Keygen(command) => command.run(output),
+        Command::Agency(command) => command.run(output),
+        Command::Register(command) => command.run(output),
+        Command::Submit(command) => command.run(output),
+        Command::Sign(command) => command.run(output),
+        Command::Cosign(command) => command.run(output),
         Command::Anchor(command) => command.run(output),
     }
 }
