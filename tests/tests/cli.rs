@@ -229,11 +229,31 @@ fn the_load_generator_counts_only_what_the_log_holds() {
 #[test]
 fn the_demonstration_shows_the_system_and_ends() {
     let said = expect(0, &["demo"]);
-    assert!(said.contains("hash to that root") && said.contains("is refused"), "{said}");
-    assert!(said.contains("Nothing was lost") && said.contains("PROVED"), "{said}");
+    for shown in [
+        "hash to that root",
+        "is refused",
+        "VERIFIED",
+        "1243000.00 -> 1868500.00",
+        "is answered 410",
+        "Nothing was lost",
+        "MISBEHAVING",
+    ] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+    assert_eq!(said.matches("PROVED").count(), 2, "by the witness and by the monitor: {said}");
     let report: serde_json::Value = serde_json::from_str(&expect(0, &["demo", "--json"])).expect("JSON");
-    for shown in ["forged_entry_refused", "stopped_below_quorum", "nothing_lost", "evidence_verifies"] {
+    for shown in [
+        "forged_entry_refused",
+        "receipts_verify",
+        "stopped_below_quorum",
+        "nothing_lost",
+        "evidence_verifies",
+    ] {
         assert_eq!(report[shown], true, "{shown}");
     }
-    assert_eq!((&report["witnesses"], &report["entries"]), (&4.into(), &17.into()));
+    let counts = ["witnesses", "agencies", "registers", "records", "entries", "erased_status"];
+    assert_eq!(counts.map(|name| report[name].as_u64().expect(name)), [4, 4, 5, 18, 29, 410]);
+    assert_eq!(report["monitor_state"], "misbehaving");
+    assert!(report["days_late"].as_i64().expect("a number") > 30);
+    assert_eq!(report["alerts"].as_array().expect("links").len(), 4);
 }

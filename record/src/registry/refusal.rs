@@ -61,7 +61,7 @@ pub enum NotAllowed {
     #[error("the key {0} is brought in and must sign the statement too")]
     Possession(KeyName),
     /// Too few officers signed.
-    #[error("{found} officers have signed; {needed} must")]
+    #[error("{needed} officers must sign, and {found} of them did")]
     Quorum {
         /// As many as must.
         needed: u8,

@@ -1,4 +1,4 @@
-//! The processes of the demonstration: the log, and the witnesses from the executable beside ours.
+//! The processes of the demonstration: our own commands, and the servers beside our executable.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,11 +7,15 @@ use std::process::{Child, Command, Stdio};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::failure::Failure;
+use super::super::failure::{EXIT_WRONG, Failure};
 use super::super::output::Output;
 
-const WITNESS: &str = "daybook-witness";
-const ANY_PORT: &str = "127.0.0.1:0";
+/// The witness's executable, and the package that it is built from.
+pub(super) const WITNESS: (&str, &str) = ("daybook-witness", "witness");
+/// The monitor's.
+pub(super) const MONITOR: (&str, &str) = ("daybook-monitor", "monitor");
+/// An address that the system chooses.
+pub(super) const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A process, ended with the demonstration.
 pub(super) struct Process(Child);
@@ -26,7 +30,7 @@ impl Drop for Process {
 
 impl Process {
     /// Starts a server and reads the line in which it says where it is.
-    fn start<T: DeserializeOwned>(command: &mut Command) -> Result<(Self, T), Failure> {
+    pub(super) fn start<T: DeserializeOwned>(command: &mut Command) -> Result<(Self, T), Failure> {
         // What the demonstration provokes is told by itself.
         let mut child = command
             .env("DAYBOOK_LOG", "off")
@@ -50,20 +54,23 @@ impl Process {
 }
 
 /// Runs a command to its end and reads the document that it prints.
-fn run<T: DeserializeOwned>(command: &mut Command) -> Result<T, Failure> {
+pub(super) fn run<T: DeserializeOwned>(command: &mut Command) -> Result<T, Failure> {
     let done = command.stdin(Stdio::null()).output().map_err(Failure::failed)?;
     let said = String::from_utf8_lossy(&done.stdout);
     let read = serde_json::from_str(&said).ok().filter(|_| done.status.success());
     read.ok_or_else(|| Failure::Failed(format!("a step of the demonstration failed: {}", said.trim_end())))
 }
 
-fn ourselves() -> Result<PathBuf, Failure> {
+/// Our own executable.
+pub(super) fn ourselves() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(Failure::failed)
 }
 
 #[derive(Deserialize)]
 pub(super) struct Made {
     pub(super) keys: Vec<String>,
+    /// The leaf hash of entry 0.
+    pub(super) genesis: String,
 }
 
 #[derive(Deserialize)]
@@ -72,11 +79,18 @@ pub(super) struct Listening {
     pub(super) admin_url: String,
 }
 
-/// Makes a log.
-pub(super) fn make_log(folder: &Path, origin: &str, policy: &Path) -> Result<Made, Failure> {
+/// Makes a log of records.
+pub(super) fn make_log(
+    folder: &Path,
+    origin: &str,
+    genesis: &Path,
+    witnesses: &Path,
+) -> Result<Made, Failure> {
     run(Command::new(ourselves()?)
-        .args(["init", "--json", "--origin", origin, "--admission", "open", "--witness-policy"])
-        .args([policy, folder]))
+        .args(["init", "--json", "--origin", origin, "--admission", "records", "--genesis"])
+        .arg(genesis)
+        .arg("--witness-policy")
+        .args([witnesses, folder]))
 }
 
 /// Serves a log.
@@ -97,16 +111,30 @@ pub(super) fn verify_evidence(file: &Path, key: &str) -> Result<bool, Failure> {
     Ok(checked.proved)
 }
 
-/// Where the witness's executable is: beside ours, and in a checkout it is built there.
-pub(super) fn find_witness(output: &Output) -> Result<PathBuf, Failure> {
+/// `daybook verify`, as anybody would run it: whether the file is the one that its receipt beside it is for.
+pub(super) fn verify(file: &Path, receipt: &Path, policy: &Path) -> Result<bool, Failure> {
+    let mut command = Command::new(ourselves()?);
+    command.arg("verify").args([file, receipt]).arg("--policy").arg(policy);
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match status.map_err(Failure::failed)?.code() {
+        Some(0) => Ok(true),
+        Some(EXIT_WRONG) => Ok(false),
+        code => Err(Failure::Failed(format!("daybook verify {} ends with {code:?}", file.display()))),
+    }
+}
+
+/// Where the executables of witness and monitor are: beside ours, and in a checkout they are built there.
+pub(super) fn find(output: &Output) -> Result<[PathBuf; 2], Failure> {
     let ours = ourselves()?;
     let folder = ours.parent().unwrap_or(Path::new("."));
-    let program = folder.join(WITNESS);
     let (cargo, checkout) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR"));
     if let (Some(cargo), Some(checkout), Some(target)) = (cargo, checkout, folder.parent()) {
-        output.say("   (building daybook-witness, if need be)\n");
+        output.say("   (building daybook-witness and daybook-monitor, if need be)\n");
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "--package", "witness", "--bin", WITNESS]);
+        build.args(["build", "--quiet", "--locked"]);
+        for (program, package) in [WITNESS, MONITOR] {
+            build.args(["--package", package, "--bin", program]);
+        }
         build.arg("--target-dir").arg(target).current_dir(checkout);
         if folder.ends_with("release") {
             build.arg("--release");
@@ -114,90 +142,12 @@ pub(super) fn find_witness(output: &Output) -> Result<PathBuf, Failure> {
         // A failure shows in the missing file.
         let _ = build.stdin(Stdio::null()).stdout(Stdio::null()).status();
     }
-    if program.is_file() {
-        return Ok(program);
-    }
-    Err(Failure::Failed(format!(
-        "the demonstration needs {WITNESS} in the same folder as this program, {}; install it there, or run \
-         `cargo run --release -- demo` in a checkout",
-        folder.display()
-    )))
-}
-
-/// A witness: its directory, its keys, and its process while it runs.
-pub(super) struct Witness {
-    pub(super) name: &'static str,
-    pub(super) url: String,
-    program: PathBuf,
-    folder: PathBuf,
-    vkeys: Vec<String>,
-    process: Option<Process>,
-}
-
-#[derive(Deserialize)]
-struct Keys {
-    vkeys: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Serving {
-    witnesses: Vec<Reached>,
-}
-
-#[derive(Deserialize)]
-struct Reached {
-    url: String,
-}
-
-impl Witness {
-    /// Makes a witness and starts it on any free port.
-    pub(super) fn make(program: &Path, name: &'static str, folder: &Path) -> Result<Self, Failure> {
-        let key_name = format!("{name}.example/witness");
-        let keys: Keys =
-            run(Command::new(program).args(["init", "--json", "--name", &key_name]).arg(folder))?;
-        let mut witness = Self {
-            name,
-            url: format!("http://{ANY_PORT}"),
-            program: program.to_owned(),
-            folder: folder.to_owned(),
-            vkeys: keys.vkeys,
-            process: None,
-        };
-        witness.switch_on()?;
-        Ok(witness)
-    }
-
-    /// Starts it, at the address that it had before.
-    pub(super) fn switch_on(&mut self) -> Result<(), Failure> {
-        let address = self.url.strip_prefix("http://").unwrap_or(ANY_PORT).to_owned();
-        let mut command = Command::new(&self.program);
-        command.args(["serve", "--json", "--listen", &address, "--admin", ANY_PORT]).arg(&self.folder);
-        let (process, serving): (_, Serving) = Process::start(&mut command)?;
-        let reached = serving.witnesses.into_iter().next();
-        let reached =
-            reached.ok_or_else(|| Failure::Failed("a witness does not say where it is".to_owned()))?;
-        (self.process, self.url) = (Some(process), reached.url);
-        Ok(())
-    }
-
-    /// Ends it at once, as a power cut would.
-    pub(super) fn switch_off(&mut self) {
-        self.process = None;
-    }
-
-    /// Makes it follow a log; it may be running.
-    pub(super) fn follow(&self, log_key: &str) -> Result<(), Failure> {
-        let mut command = Command::new(&self.program);
-        command.args(["log", "add", "--json"]).arg(&self.folder).arg(log_key);
-        run::<serde_json::Value>(&mut command).map(drop)
-    }
-
-    /// Its lines in a policy: its keys, any of which speaks for it.
-    pub(super) fn policy_lines(&self) -> String {
-        let (name, url) = (self.name, &self.url);
-        let keys = self.vkeys.iter().zip(1..);
-        let lines: String = keys.map(|(key, n)| format!("witness {name}-{n} {key} {url}\n")).collect();
-        let members: String = (1..=self.vkeys.len()).map(|n| format!(" {name}-{n}")).collect();
-        format!("{lines}group {name} any{members}\n")
+    let found = [WITNESS.0, MONITOR.0].map(|program| folder.join(program));
+    match found.iter().find(|program| !program.is_file()) {
+        None => Ok(found),
+        Some(missing) => Err(Failure::Failed(format!(
+            "the demonstration needs {}; install it there, or run `cargo run --release -- demo` in a checkout",
+            missing.display()
+        ))),
     }
 }

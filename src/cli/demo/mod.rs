@@ -1,38 +1,55 @@
-//! `daybook demo`: the whole system on sample records, with the log and its witnesses as processes of their own; a check
-//! by an outsider who has nothing but a URL and a policy file; witnesses that fail; and a log that lies.
+//! `daybook demo`: the whole system on sample records, with the log, its witnesses and a newspaper's monitor as processes
+//! of their own. Offices are enrolled and publish; a reader checks who has nothing but a URL and a policy file; a monitor
+//! finds what somebody would rather not be found; witnesses fail; and the log lies.
+//!
+//! | Room | Shows |
+//! |---|---|
+//! | `town`, `office`, `witness`, `samples` | the cast, and what it has at hand |
+//! | `enrol`, `publish`, `later`, `privacy` | records: who may write, receipts, amendments, sealed and erased values |
+//! | `reader`, `newspaper` | who checks |
+//! | `outage`, `lie` | what goes wrong |
+//! | `children`, `web`, `ending` | processes, requests, and where to go next |
+//!
+//! Every step prints what it fetched and verified, and fails loudly where it does not find what it shows.
 
 mod children;
+mod ending;
+mod enrol;
+mod later;
 mod lie;
+mod newspaper;
+mod office;
 mod outage;
+mod privacy;
+mod publish;
 mod reader;
+mod samples;
+mod town;
 mod web;
+mod witness;
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use tlog::ids::LeafIndex;
 
-use self::children::{Process, Witness};
-use self::web::Web;
+use self::newspaper::Newspaper;
+use self::publish::Shelf;
+use self::town::{ENOUGH, ORIGIN, Town, WITNESSES};
 use super::failure::Failure;
 use super::output::Output;
-use crate::submit::Submitter;
 
-/// Sample records: notices of an invented town.
-const SAMPLES: &str = include_str!("../../../deploy/samples/notices.ndjson");
-const ORIGIN: &str = "log.seaton.example/notices";
-/// Who witnesses the town's log.
-const WITNESSES: [&str; 4] = ["university", "newspaper", "court", "archive"];
-/// How many of them have to sign.
-const ENOUGH: usize = 3;
+/// The contract that grows after its award.
+const CONTRACT: &str = "2026-02";
 
 #[derive(Args, Debug)]
 pub(super) struct Demo {
-    /// Keep the log and its witnesses running at the end, until Ctrl-C; on a terminal they always are.
+    /// Keep everything running at the end, until Ctrl-C; on a terminal it always is.
     #[arg(long)]
     stay: bool,
-    /// Make the log in this directory, which must not exist, and leave it there.
+    /// Make everything in this directory, which must not exist, and leave it there.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -43,27 +60,31 @@ struct Shown {
     origin: String,
     entries: u64,
     root_hash: String,
+    agencies: usize,
+    registers: usize,
+    records: usize,
+    receipts_verify: bool,
     checked_entry: u64,
     forged_entry_refused: bool,
+    contract: &'static str,
+    amended_entry: u64,
+    amount_before: String,
+    amount_after: String,
+    days_late: i64,
+    disclosed_price: String,
+    erased_status: u16,
+    alerts: Vec<String>,
+    monitor_url: String,
+    monitor_state: String,
     witnesses: usize,
     quorum: usize,
     stopped_below_quorum: bool,
     nothing_lost: bool,
     second_tree_refused: bool,
     evidence: PathBuf,
+    monitor_evidence: PathBuf,
     evidence_verifies: bool,
     directory: PathBuf,
-}
-
-/// The town's log, its witnesses, and the way to all of them.
-struct Town {
-    folder: PathBuf,
-    web: Web,
-    url: String,
-    admin_url: String,
-    log_key: String,
-    witnesses: Vec<Witness>,
-    log: Process,
 }
 
 impl Demo {
@@ -71,51 +92,18 @@ impl Demo {
         let stay = self.stay || (std::io::stdin().is_terminal() && !output.json);
         let temporary =
             tempfile::Builder::new().prefix("daybook-demo-").tempdir().map_err(Failure::failed)?;
-        let folder = self.dir.unwrap_or_else(|| temporary.path().join("log"));
+        let folder = self.dir.unwrap_or_else(|| temporary.path().join("seaton"));
+        std::fs::create_dir(&folder).map_err(Failure::file(&folder))?;
+        let folder = folder.canonicalize().map_err(Failure::file(&folder))?;
+
         output.say(
             "1. A town makes a log. Four organisations that do not depend on the town agree to witness it.\n",
         );
-        let mut town = found(folder, temporary.path(), output)?;
-
-        let mut records: Vec<Vec<u8>> = SAMPLES.lines().map(|line| line.as_bytes().to_vec()).collect();
-        output.say(&format!("2. Its offices enter {} public notices.\n", records.len()));
-        let submitter = Submitter::new(&town.url).map_err(Failure::failed)?;
-        for record in &records {
-            let index = submitter.add(record).map_err(super::add::failed)?;
-            output.say(&format!("   {index:>3}  {}", title(record)));
-        }
-
-        output.say(
-            "\n3. A reader checks. The reader has the URL and the policy file, and believes nothing else.\n",
-        );
-        let read = reader::check(&town.url, &town.folder, output)?;
-
-        output.say("4. Two of the four witnesses are switched off. The town enters one more notice.\n");
-        let entries = outage::show(&mut town, &mut records, output)?;
-
-        output.say(
-            "5. The town changes its mind about a notice that is in the log, and shows another history.\n",
-        );
-        let evidence = lie::show(&town, &records, output)?;
-
-        let shown = Shown {
-            url: town.url.clone(),
-            origin: ORIGIN.to_owned(),
-            entries,
-            root_hash: read.root_hash,
-            checked_entry: read.checked_entry,
-            forged_entry_refused: read.forged_entry_refused,
-            witnesses: WITNESSES.len(),
-            quorum: ENOUGH,
-            // Each step fails loudly where it does not find what it shows.
-            stopped_below_quorum: true,
-            nothing_lost: true,
-            second_tree_refused: true,
-            evidence,
-            evidence_verifies: true,
-            directory: town.folder.clone(),
-        };
-        output.result(&shown, || next_steps(&town, &shown, stay));
+        let mut town = town::found(&folder, output)?;
+        town::introduce(&town, output);
+        let story = tell(&mut town, output)?;
+        let shown = story.shown(&town);
+        output.result(&shown, || ending::text(&town, &story.newspaper, &shown, stay));
         if stay {
             // Ctrl-C ends all of the processes; a log that ends otherwise ends the wait.
             town.log.wait();
@@ -124,59 +112,88 @@ impl Demo {
     }
 }
 
-fn title(record: &[u8]) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(record).ok();
-    parsed.and_then(|record| record["title"].as_str().map(str::to_owned)).unwrap_or_default()
+/// What each step found.
+struct Story {
+    enrolled: enrol::Enrolled,
+    records: usize,
+    read: reader::Read,
+    newspaper: Newspaper,
+    told: later::Told,
+    kept: privacy::Kept,
+    entries: u64,
+    amended: LeafIndex,
+    caught: lie::Caught,
 }
 
-fn found(folder: PathBuf, temporary: &Path, output: &Output) -> Result<Town, Failure> {
-    let program = children::find_witness(output)?;
-    let make = |name: &&'static str| Witness::make(&program, name, &temporary.join(name));
-    let witnesses: Vec<Witness> = WITNESSES.iter().map(make).collect::<Result<_, _>>()?;
-    let lines: String = witnesses.iter().map(Witness::policy_lines).collect();
-    let names = WITNESSES.join(" ");
-    let policy = temporary.join("witnesses.txt");
-    let text = format!("{lines}group enough {ENOUGH} {names}\nquorum enough\n");
-    std::fs::write(&policy, text).map_err(Failure::file(&policy))?;
+fn tell(town: &mut Town, output: &Output) -> Result<Story, Failure> {
+    output.say(
+        "2. Its registrar enrols the town's offices. Two of the registrar's three officers must sign.\n",
+    );
+    let enrolled = enrol::show(town, output)?;
+    output.say("3. The offices publish. Each signs for itself; the log cannot write in their names.\n");
+    let mut shelf = publish::show(town, output)?;
+    output
+        .say("4. A reader checks. The reader has the URL and the policy file, and believes nothing else.\n");
+    let read = reader::check(town, contract(&shelf)?, output)?;
+    output.say("5. A newspaper starts a monitor, which does the same day and night.\n");
+    let newspaper = newspaper::show(town, output)?;
+    output.say("6. Things happen that somebody would rather not see in the paper.\n");
+    let told = later::show(town, &newspaper, &mut shelf, output)?;
+    output.say("7. Not everything is for everybody, and not everything for ever.\n");
+    let kept = privacy::show(town, &newspaper, &shelf, output)?;
+    output.say("8. Two of the four witnesses are switched off. The council enters one more notice.\n");
+    outage::show(town, output)?;
+    let entries = newspaper.wait_for_all(town)?.size();
+    output.say("9. The town would like to have another past.\n");
+    let amended = contract(&shelf)?;
+    let caught = lie::show(town, &newspaper, amended, &told, output)?;
+    // The notice of the outage is one more.
+    let records = shelf.len() + 1;
+    Ok(Story { enrolled, records, read, newspaper, told, kept, entries, amended, caught })
+}
 
-    let made = children::make_log(&folder, ORIGIN, &policy)?;
-    hurry(&folder)?;
-    let log_key = made.keys.into_iter().next().unwrap_or_default();
-    witnesses.iter().try_for_each(|witness| witness.follow(&log_key))?;
-    let (log, listening) = children::serve_log(&folder)?;
-    let (web, url, admin_url) = (Web::new()?, listening.url, listening.admin_url);
-    web.wait_until("the log is ready", || Ok(web.get(&format!("{admin_url}/readyz"))?.status == 200))?;
-    for witness in &witnesses {
-        output.say(&format!("   The {} witnesses at {}", witness.name, witness.url));
+impl Story {
+    fn shown(&self, town: &Town) -> Shown {
+        let told = &self.told;
+        Shown {
+            url: town.url.clone(),
+            origin: ORIGIN.to_owned(),
+            entries: self.entries,
+            root_hash: self.read.root_hash.clone(),
+            agencies: self.enrolled.agencies,
+            registers: self.enrolled.registers,
+            records: self.records,
+            checked_entry: self.read.checked_entry,
+            forged_entry_refused: self.read.forged_entry_refused,
+            contract: CONTRACT,
+            amended_entry: self.amended.get(),
+            amount_before: told.amount_before.clone(),
+            amount_after: told.amount_after.clone(),
+            days_late: told.days_late,
+            disclosed_price: self.kept.disclosed.clone(),
+            erased_status: self.kept.erased_status,
+            alerts: told.links.iter().chain([&self.kept.link, &self.caught.link]).cloned().collect(),
+            monitor_url: self.newspaper.url.clone(),
+            monitor_state: self.caught.monitor_state.clone(),
+            witnesses: WITNESSES.len(),
+            quorum: ENOUGH,
+            // Each step fails loudly where it does not find what it shows.
+            receipts_verify: true,
+            stopped_below_quorum: true,
+            nothing_lost: true,
+            second_tree_refused: true,
+            evidence: self.caught.by_witness.clone(),
+            monitor_evidence: self.caught.by_monitor.clone(),
+            evidence_verifies: true,
+            directory: town.folder.clone(),
+        }
     }
-    output.say(&format!(
-        "\n   {ORIGIN} is served at {url}. Nothing in it is public before {ENOUGH} of the {} have signed.\n   Each of \
-         them signs only what continues everything it has signed before.\n",
-        WITNESSES.len()
-    ));
-    Ok(Town { folder, web, url, admin_url, log_key, witnesses, log })
 }
 
-/// Nobody wants to watch five seconds pass.
-fn hurry(folder: &Path) -> Result<(), Failure> {
-    let path = folder.join("config.toml");
-    let text = std::fs::read_to_string(&path).map_err(Failure::file(&path))?;
-    std::fs::write(&path, text.replace("deadline = \"5s\"", "deadline = \"2s\""))
-        .map_err(Failure::file(&path))
-}
-
-fn next_steps(town: &Town, shown: &Shown, stay: bool) -> String {
-    if !stay {
-        return "That was the whole system. To look around in it: daybook demo --stay".to_owned();
-    }
-    let (url, policy, folder) = (&shown.url, town.folder.join("policy.txt"), shown.directory.display());
-    let (policy, evidence, key) = (policy.display(), shown.evidence.display(), &town.log_key);
-    format!(
-        "6. Look around. The log and its witnesses run until Ctrl-C.\n\n   Open {url}/ in a browser, or a witness's page: \
-         {}/\n   In another terminal:\n\n   daybook fsck {url} --policy {policy}\n   daybook verify {folder}/notice.json \
-         --policy {policy}\n   daybook get {url} 3 --policy {policy}\n   daybook add {url} YOUR-FILE --receipts --policy \
-         {policy}\n   daybook verify-evidence {evidence} --key {key}\n\n   Here `daybook` stands for {}.",
-        town.witnesses[0].url,
-        std::env::current_exe().map_or_else(|_| "this program".to_owned(), |path| path.display().to_string())
-    )
+/// The newest version of the contract that grows.
+fn contract(shelf: &Shelf) -> Result<LeafIndex, Failure> {
+    let of = |published: &publish::Published| published.record.key.as_str() == CONTRACT;
+    let found = shelf.iter().rev().find(|(register, published)| *register == "contracts" && of(published));
+    let found = found.map(|(_, published)| published.entered.index);
+    found.ok_or_else(|| Failure::Failed(format!("contract {CONTRACT} was not published")))
 }

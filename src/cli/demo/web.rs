@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use daemon::fetch::{FetchOptions, Fetcher};
+use daemon::fetch::{FetchOptions, Fetched, Fetcher};
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use super::super::failure::Failure;
+use crate::records::upload::UPLOAD_HEADER;
 
 const BYTES_MAX: usize = 1 << 20;
 /// How often a condition is looked at, and how many times.
@@ -19,11 +22,23 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+impl From<Fetched> for Answer {
+    fn from(fetched: Fetched) -> Self {
+        Self { status: fetched.status.as_u16(), body: fetched.body }
+    }
+}
+
 impl Answer {
     /// What a problem document says to people.
     pub(super) fn detail(&self) -> String {
         let document: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
         document.and_then(|document| document["detail"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// The document, if that is what was asked for.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Failure::Failed(format!("status {}: {}", self.status, self.detail())))
     }
 }
 
@@ -42,16 +57,39 @@ impl Web {
 
     /// GET, without repetition: a 503 is an answer like others here.
     pub(super) fn get(&self, url: &str) -> Result<Answer, Failure> {
-        let fetched =
-            self.runtime.block_on(self.fetcher.get_once(url, BYTES_MAX)).map_err(Failure::failed)?;
-        Ok(Answer { status: fetched.status.as_u16(), body: fetched.body })
+        let fetched = self.runtime.block_on(self.fetcher.get_once(url, BYTES_MAX));
+        fetched.map(Answer::from).map_err(Failure::failed)
     }
 
     /// POST, once.
     pub(super) fn post(&self, url: &str, kind: &'static str, body: Vec<u8>) -> Result<Answer, Failure> {
         let posted = self.runtime.block_on(self.fetcher.post(url, kind, body.into(), BYTES_MAX));
-        let fetched = posted.map_err(Failure::failed)?;
-        Ok(Answer { status: fetched.status.as_u16(), body: fetched.body })
+        posted.map(Answer::from).map_err(Failure::failed)
+    }
+
+    /// PUT, once, with the note that says by whom.
+    pub(super) fn put(&self, url: &str, note: &str, body: Vec<u8>) -> Result<Answer, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.insert(UPLOAD_HEADER, HeaderValue::from_str(note).map_err(Failure::failed)?);
+        let put =
+            self.runtime.block_on(self.fetcher.send(Method::PUT, url, &headers, body.into(), BYTES_MAX));
+        put.map(Answer::from).map_err(Failure::failed)
+    }
+
+    /// Looks again and again until there is something.
+    pub(super) fn wait_for<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut() -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        for _ in 0..LOOKS_MAX {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(Failure::Failed(format!("it took too long until {what}")))
     }
 
     /// Looks again and again until the condition holds.
@@ -60,12 +98,6 @@ impl Web {
         what: &str,
         mut holds: impl FnMut() -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        for _ in 0..LOOKS_MAX {
-            if holds()? {
-                return Ok(());
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Err(Failure::Failed(format!("it took too long until {what}")))
+        self.wait_for(what, || Ok(holds()?.then_some(())))
     }
 }

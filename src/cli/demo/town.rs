@@ -1,0 +1,233 @@
+//! The town: its log, who witnesses it, its offices, and the counter at which they hand in what they have signed.
+
+use std::path::{Path, PathBuf};
+
+use record::statement::Register;
+use serde::Deserialize;
+use tlog::hash::{Hash, leaf_hash};
+use tlog::ids::{LeafIndex, Origin};
+use tlog::policy::Policy;
+use tlog::tlog_proof::TlogProof;
+
+use super::super::failure::Failure;
+use super::super::output::Output;
+use super::super::trust::read_policy;
+use super::children::{self, Process};
+use super::office::Office;
+use super::samples;
+use super::web::{Answer, Web};
+use super::witness::Witness;
+
+pub(super) const ORIGIN: &str = "log.seaton.example/2026";
+/// Who witnesses the town's log.
+pub(super) const WITNESSES: [&str; 4] = ["university", "newspaper", "court", "archive"];
+/// How many of them have to sign.
+pub(super) const ENOUGH: usize = 3;
+
+/// An office and its registers.
+pub(super) struct Agency {
+    pub(super) office: Office,
+    pub(super) registers: Vec<Register>,
+}
+
+/// The town.
+pub(super) struct Town {
+    /// Everything of this demonstration is in it.
+    pub(super) folder: PathBuf,
+    /// What a reader has: whom to trust.
+    pub(super) policy_file: PathBuf,
+    pub(super) policy: Policy,
+    pub(super) web: Web,
+    pub(super) origin: Origin,
+    pub(super) url: String,
+    pub(super) admin_url: String,
+    pub(super) log_key: String,
+    /// The leaf hash of entry 0.
+    pub(super) genesis: String,
+    pub(super) monitor: PathBuf,
+    pub(super) witnesses: Vec<Witness>,
+    pub(super) registrar: Office,
+    pub(super) agencies: Vec<Agency>,
+    /// Every entry, as whoever runs the log has them.
+    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) log: Process,
+}
+
+/// A statement that is in the log, with its receipt checked.
+pub(super) struct Entered {
+    pub(super) index: LeafIndex,
+    pub(super) leaf: Hash,
+    /// The statement; its receipt lies beside it.
+    pub(super) file: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Latest {
+    leaf_hash: Hash64,
+}
+
+/// A hash as the log writes it.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Hash64(Hash);
+
+impl TryFrom<String> for Hash64 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("{text:?} is no hash"))
+    }
+}
+
+/// Makes the town's log, with its witnesses and its registrar.
+pub(super) fn found(folder: &Path, output: &Output) -> Result<Town, Failure> {
+    let [witness, monitor] = children::find(output)?;
+    let make = |name: &&'static str| Witness::make(&witness, name, &folder.join("witnesses").join(name));
+    let receipts = folder.join("receipts");
+    for folder in [&folder.join("witnesses"), &receipts] {
+        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+    }
+    let witnesses: Vec<Witness> = WITNESSES.iter().map(make).collect::<Result<_, _>>()?;
+    let lines: String = witnesses.iter().map(Witness::policy_lines).collect();
+    let wanted = write(
+        folder.join("witnesses.txt"),
+        format!("{lines}group enough {ENOUGH} {}\nquorum enough\n", WITNESSES.join(" ")).as_bytes(),
+    )?;
+
+    let origin: Origin = ORIGIN.parse().map_err(Failure::failed)?;
+    let (file, keys) = (samples::town()?, folder.join("keys"));
+    let registrar = Office::found(&file.registrar.agency, &file.registrar.title, &keys, false)?;
+    let genesis = registrar.genesis(&origin)?;
+    let genesis_file = write(folder.join("genesis.txt"), &genesis)?;
+    let agency = |agency: &samples::AgencyFile| {
+        let office = Office::found(&agency.named.agency, &agency.named.title, &keys, true)?;
+        Ok(Agency { office, registers: agency.registers(&origin)? })
+    };
+    let agencies = file.agencies.iter().map(agency).collect::<Result<_, Failure>>()?;
+
+    let home = folder.join("log");
+    let made = children::make_log(&home, ORIGIN, &genesis_file, &wanted)?;
+    hurry(&home)?;
+    let log_key = made.keys.into_iter().next().unwrap_or_default();
+    witnesses.iter().try_for_each(|witness| witness.follow(&log_key))?;
+    let (log, listening) = children::serve_log(&home)?;
+    let (web, url, admin_url) = (Web::new()?, listening.url, listening.admin_url);
+    web.wait_until("the log is ready", || Ok(web.get(&format!("{admin_url}/readyz"))?.status == 200))?;
+    let policy_file = folder.join("policy.txt");
+    std::fs::copy(home.join("policy.txt"), &policy_file).map_err(Failure::file(&policy_file))?;
+    Ok(Town {
+        folder: folder.to_owned(),
+        policy: read_policy(&policy_file)?,
+        policy_file,
+        web,
+        origin,
+        url,
+        admin_url,
+        log_key,
+        genesis: made.genesis,
+        monitor,
+        witnesses,
+        registrar,
+        agencies,
+        entries: vec![genesis],
+        log,
+    })
+}
+
+/// Says who is there.
+pub(super) fn introduce(town: &Town, output: &Output) {
+    for witness in &town.witnesses {
+        output.say(&format!("   The {:<10} witnesses at {}", witness.name, witness.url));
+    }
+    output.say(&format!(
+        "\n   {ORIGIN} is served at {}. Nothing in it is public before {ENOUGH} of the {} have signed.\n   Each of them \
+         signs only what continues everything it has signed before.\n",
+        town.url,
+        WITNESSES.len()
+    ));
+}
+
+/// Nobody wants to watch five seconds pass.
+fn hurry(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join("config.toml");
+    let text = std::fs::read_to_string(&path).map_err(Failure::file(&path))?;
+    std::fs::write(&path, text.replace("deadline = \"5s\"", "deadline = \"2s\""))
+        .map_err(Failure::file(&path))
+}
+
+/// Writes a file of the demonstration.
+pub(super) fn write(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    std::fs::write(&path, bytes).map_err(Failure::file(&path))?;
+    Ok(path)
+}
+
+/// Where the receipt of a file is.
+pub(super) fn receipt_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".tlog-proof");
+    name.into()
+}
+
+impl Town {
+    /// The office that keeps this register, and the register.
+    pub(super) fn register(&self, register: &str) -> Result<(&Office, &Register), Failure> {
+        let of =
+            |agency: &'_ Agency| agency.registers.iter().position(|one| one.register.as_str() == register);
+        let found = self.agencies.iter().find_map(|agency| Some((agency, of(agency)?)));
+        let found = found.map(|(agency, at)| (&agency.office, &agency.registers[at]));
+        found.ok_or_else(|| Failure::Failed(format!("the town keeps no register {register}")))
+    }
+
+    /// Where the log keeps a record.
+    pub(super) fn record_url(&self, register: &Register, key: &str) -> String {
+        format!("{}/registers/{}/{}/records/{key}", self.url, register.agency, register.register)
+    }
+
+    /// The leaf hash of the version that is there now; none if there is none.
+    pub(super) fn latest(&self, register: &Register, key: &str) -> Result<Option<Hash>, Failure> {
+        let answer = self.web.get(&self.record_url(register, key))?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        answer.json::<Latest>().map(|latest| Some(latest.leaf_hash.0))
+    }
+
+    /// Hands a statement in, whatever the answer.
+    pub(super) fn hand_in(&self, statement: &[u8]) -> Result<Answer, Failure> {
+        self.web.post(&format!("{}/records", self.url), "text/plain", statement.to_vec())
+    }
+
+    /// Hands in a statement that must be refused with this status, and tells why it was.
+    pub(super) fn must_refuse(&self, statement: &[u8], status: u16) -> Result<String, Failure> {
+        let answer = self.hand_in(statement)?;
+        if answer.status != status {
+            let text =
+                format!("the log answered {} to what it must refuse: {}", answer.status, answer.detail());
+            return Err(Failure::wrong(text));
+        }
+        Ok(answer.detail())
+    }
+
+    /// Hands a statement in. It is entered when its receipt holds under the policy; both are kept as files.
+    pub(super) fn enter(&mut self, statement: Vec<u8>) -> Result<Entered, Failure> {
+        let answer = self.hand_in(&statement)?;
+        if answer.status != 200 {
+            return Err(Failure::Failed(format!("status {}: {}", answer.status, answer.detail())));
+        }
+        let receipt = TlogProof::parse(&answer.body).map_err(Failure::wrong)?;
+        let leaf = leaf_hash(&statement);
+        receipt.verify(&leaf, &self.policy).map_err(Failure::wrong)?;
+        let index = receipt.index;
+        if index.get() != self.entries.len() as u64 {
+            return Err(Failure::wrong(format!(
+                "the log gave place {index} to entry {}",
+                self.entries.len()
+            )));
+        }
+        let name = format!("{:03}.record", index.get());
+        let file = write(self.folder.join("receipts").join(&name), &statement)?;
+        write(receipt_of(&file), &answer.body)?;
+        self.entries.push(statement);
+        Ok(Entered { index, leaf, file })
+    }
+}
