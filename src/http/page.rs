@@ -108,7 +108,7 @@ impl Page {
             self.keys.iter().map(|key| format!("<li><code>{}</code></li>", escape(key))).collect();
         let takes = match self.admission {
             Admission::Open => "any bytes, up to 65,535 at a time, from anyone who can reach it",
-            Admission::Records => "signed statements of enrolled agencies",
+            Admission::Records => "signed statements of <a href=\"/agencies\">enrolled agencies</a>",
         };
         let adding = match self.admission {
             Admission::Open => ADDING,

@@ -14,6 +14,8 @@ use super::super::output::Output;
 pub(super) const WITNESS: (&str, &str) = ("daybook-witness", "witness");
 /// The monitor's.
 pub(super) const MONITOR: (&str, &str) = ("daybook-monitor", "monitor");
+/// The package that `cargo run` runs.
+const OUR_PACKAGE: &str = env!("CARGO_PKG_NAME");
 /// An address that the system chooses.
 pub(super) const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -123,13 +125,16 @@ pub(super) fn verify(file: &Path, receipt: &Path, policy: &Path) -> Result<bool,
     }
 }
 
-/// Where the executables of witness and monitor are: beside ours, and in a checkout they are built there.
+/// Where the executables of witness and monitor are: beside ours, and for `cargo run` they are built there.
 pub(super) fn find(output: &Output) -> Result<[PathBuf; 2], Failure> {
     let ours = ourselves()?;
     let folder = ours.parent().unwrap_or(Path::new("."));
     let (cargo, checkout) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR"));
+    let cargo = cargo.filter(|_| std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == OUR_PACKAGE));
     if let (Some(cargo), Some(checkout), Some(target)) = (cargo, checkout, folder.parent()) {
-        output.say("   (building daybook-witness and daybook-monitor, if need be)\n");
+        output.say(
+            "   (building daybook-witness and daybook-monitor, if need be; the first time takes minutes)\n",
+        );
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--locked"]);
         for (program, package) in [WITNESS, MONITOR] {
