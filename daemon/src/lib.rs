@@ -7,7 +7,9 @@
 pub mod bastion;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod fetch;
+pub mod files;
 pub mod keyfile;
 pub mod listen;
 pub mod lock;

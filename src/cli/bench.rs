@@ -22,7 +22,7 @@ use tlog::bundle;
 use tlog::tile::{Bundle, TILE_WIDTH, TilePath};
 use tokio::net::TcpStream;
 
-use super::failure::Failure;
+use super::failure::{Failure, unless_good};
 use super::output::Output;
 use super::trust::Trust;
 use crate::fsck::fsck;
@@ -405,7 +405,7 @@ fn check(
     };
     let report = fsck(source, head, &mut seen, &mut |checked| bar.set_position(checked))?;
     bar.finish_and_clear();
-    Failure::unless_good(&report)?;
+    unless_good(&report)?;
     Ok(found)
 }
 

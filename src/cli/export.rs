@@ -12,7 +12,7 @@ use serde::Serialize;
 use tlog::hash::leaf_hash;
 use tlog::tile::TilePath;
 
-use super::failure::Failure;
+use super::failure::{Failure, unless_good};
 use super::output::Output;
 use super::trust::Trust;
 use crate::fsck::fsck;
@@ -99,7 +99,7 @@ impl Export {
             }
         };
         bar.finish_and_clear();
-        Failure::unless_good(&report)?;
+        unless_good(&report)?;
         std::fs::rename(&aside, &self.out).map_err(Failure::file(&self.out))?;
         let exported = Exported {
             out: self.out,

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::{EXIT_WRONG, Failure};
+use super::failure::{EXIT_WRONG, Failure, unless_good};
 use super::output::Output;
 use super::trust::Trust;
 use crate::fsck::{Finding, fsck};
@@ -37,7 +37,7 @@ impl Fsck {
         let bar = output.bar(head.size.get(), "checking entries");
         let report = fsck(&source, head, &mut |_, _| (), &mut |checked| bar.set_position(checked))?;
         bar.finish_and_clear();
-        let verdict = Failure::unless_good(&report);
+        let verdict = unless_good(&report);
         let checked = Checked {
             good: report.is_good(),
             origin: checkpoint.origin().to_string(),

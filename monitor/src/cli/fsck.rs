@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use record::evidence::file::EvidenceFile;
 use serde::Serialize;
-use tlog::evidence::Evidence;
 use tlog::tile::{Tile, hash_tiles};
 
 use super::output::{EXIT_WRONG, Failure, Output};
@@ -53,7 +53,7 @@ impl Fsck {
         }
         let files = monitor.folder.evidence_files().map_err(Failure::failed)?;
         for file in &files {
-            let parsed = read(file).ok().flatten().map(|bytes| Evidence::parse(&bytes));
+            let parsed = read(file).ok().flatten().map(|bytes| EvidenceFile::parse(&bytes));
             let keys: Vec<_> = monitor
                 .cases
                 .iter()

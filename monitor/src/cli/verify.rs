@@ -1,15 +1,16 @@
 //! `daybook-monitor verify-evidence`: does this file prove that a log or a witness lied? No network, no directory.
+//! The verdict is [`record::evidence::file`]'s.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
-use tlog::evidence::{EVIDENCE_BYTES_MAX, Evidence};
+use daemon::files::read_up_to;
+use record::evidence::file::{Checked, Report, keys_of, parse_key};
+use tlog::evidence::EVIDENCE_BYTES_MAX;
 use tlog::policy::Policy;
 use tlog::vkey::VerifierKey;
 
-use super::output::{EXIT_FAILED, EXIT_MALFORMED, EXIT_WRONG, Failure, Output};
+use super::output::{Failure, Output};
 
 #[derive(Args, Debug)]
 pub(super) struct VerifyEvidence {
@@ -32,97 +33,33 @@ struct Accused {
     policy: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Checked {
-    proved: bool,
-    exit_code: i32,
-    files: Vec<CheckedFile>,
-}
-
-#[derive(Serialize)]
-struct CheckedFile {
-    file: String,
-    proved: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    form: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    facts: serde_json::Map<String, serde_json::Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    exit_code: i32,
-    #[serde(skip)]
-    text: String,
-}
-
 impl VerifyEvidence {
     pub(super) fn run(self, output: &Output) -> Result<i32, Failure> {
         let keys = self.accused.keys()?;
-        let files: Vec<CheckedFile> = self.files.iter().map(|file| checked(file, &keys)).collect();
-        let exit_code = files.iter().map(|file| file.exit_code).max().unwrap_or(0);
-        let checked = Checked { proved: exit_code == 0, exit_code, files };
-        output.result(&checked, || {
-            checked.files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>().join("\n\n")
-        });
-        Ok(exit_code)
+        let report = Report::new(self.files.iter().map(|file| checked(file, &keys)).collect());
+        output.result(&report, || report.to_string());
+        Ok(report.exit_code())
     }
 }
 
 impl Accused {
     fn keys(&self) -> Result<Vec<VerifierKey>, Failure> {
-        let Some(path) = &self.policy else {
-            let parse =
-                |key: &String| key.parse().map_err(|error| Failure::Malformed(format!("--key: {error}")));
-            return self.key.iter().map(parse).collect();
-        };
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
-        let policy = Policy::parse(&bytes)
-            .map_err(|error| Failure::Malformed(format!("{}: {error}", path.display())))?;
-        let logs = policy.logs().iter().map(|log| &log.key);
-        Ok(logs.chain(policy.witnesses().iter().map(|witness| &witness.key)).cloned().collect())
+        let parse =
+            |key: &String| parse_key(key).map_err(|error| Failure::Malformed(format!("--key: {error}")));
+        let Some(path) = &self.policy else { return self.key.iter().map(parse).collect() };
+        let shown = path.display();
+        let bytes = std::fs::read(path).map_err(|error| Failure::Failed(format!("{shown}: {error}")))?;
+        let policy =
+            Policy::parse(&bytes).map_err(|error| Failure::Malformed(format!("{shown}: {error}")))?;
+        Ok(keys_of(&policy))
     }
 }
 
-fn checked(path: &Path, keys: &[VerifierKey]) -> CheckedFile {
-    let file = path.display().to_string();
-    let not = |exit_code, what: &str, why: String| CheckedFile {
-        text: format!("{what}: {}: {why}", path.display()),
-        file: path.display().to_string(),
-        proved: false,
-        form: None,
-        id: None,
-        facts: serde_json::Map::new(),
-        error: Some(why),
-        exit_code,
-    };
-    let bytes = match read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return not(EXIT_FAILED, "error", error.to_string()),
-    };
-    let evidence = match Evidence::parse(&bytes) {
-        Ok(evidence) => evidence,
-        Err(error) => return not(EXIT_MALFORMED, "MALFORMED", error.to_string()),
-    };
-    match evidence.verify(keys) {
-        Ok(contradiction) => CheckedFile {
-            text: format!("PROVED: {file}\n{contradiction}"),
-            file,
-            proved: true,
-            form: Some(evidence.form()),
-            id: Some(evidence.id().to_string()),
-            facts: contradiction.facts().into_iter().map(|(name, value)| (name, value.into())).collect(),
-            error: None,
-            exit_code: 0,
-        },
-        Err(error) => not(EXIT_WRONG, "NOT PROVED", error.to_string()),
+/// The verdict on one file. Not more is read of it than can be evidence, and one byte, so that it is refused with a reason.
+fn checked(path: &Path, keys: &[VerifierKey]) -> Checked {
+    let name = path.display().to_string();
+    match read_up_to(path, EVIDENCE_BYTES_MAX + 1) {
+        Ok(bytes) => Checked::new(name, &bytes, keys),
+        Err(error) => Checked::unread(name, &error),
     }
-}
-
-/// No more than one byte beyond what can be evidence, so that its length is still refused with a reason.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(EVIDENCE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -18,8 +18,9 @@
 //! ```
 //!
 //! The first entry is the genesis: it says that this is a log of records, and whose. Specification:
-//! `docs/spec/record.md`, section 8.
+//! `docs/spec/record.md`, section 8. [`file`] is an evidence file of either kind, as `verify-evidence` sees it.
 
+pub mod file;
 mod finding;
 mod text;
 
@@ -207,6 +208,12 @@ impl RecordEvidence {
     #[must_use]
     pub fn accused(&self) -> &VerifierKey {
         &self.accused
+    }
+
+    /// The log that the checkpoint names.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        self.head.checkpoint().origin()
     }
 }
 

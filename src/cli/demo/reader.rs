@@ -4,7 +4,7 @@ use tlog::hash::leaf_hash;
 use tlog::ids::LeafIndex;
 use tlog::tlog_proof::TlogProof;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, unless_good};
 use super::super::output::Output;
 use super::super::trust::checkpoint;
 use super::children;
@@ -36,7 +36,7 @@ pub(super) fn check(town: &Town, index: LeafIndex, output: &Output) -> Result<Re
     ));
 
     let report = fsck(&source, head, &mut |_, _| (), &mut |_| ())?;
-    Failure::unless_good(&report)?;
+    unless_good(&report)?;
     output.say(&format!("   All {} entries were fetched and hash to that root.", report.entries_good));
 
     let (entry, inclusion) = Prover::new(source).entry(index, head)?;
