@@ -5,7 +5,8 @@
 
 A second opinion on `daybook verify-evidence`, written from docs/spec/evidence.md and the standards that it names,
 short enough to be read: SHA-256 and SHAKE from hashlib; Ed25519 (RFC 8032), ECDSA over P-256 (FIPS 186-5) and
-ML-DSA-44 (FIPS 204) verified here. It only verifies public data, and makes no attempt at constant time.
+ML-DSA-44 (FIPS 204) verified here. For evidence about records it needs record_statement.py beside it. It only
+verifies public data, and makes no attempt at constant time.
 
 Exit code: 0 every file proves misbehaviour, 1 one does not, 2 one is malformed, 3 one could not be read.
 """
@@ -13,8 +14,16 @@ Exit code: 0 every file proves misbehaviour, 1 one does not, 2 one is malformed,
 import base64
 import binascii
 import hashlib
+import os
 import re
 import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+try:
+    import record_statement as records
+except ModuleNotFoundError:
+    records = None
 
 FILE_BYTES_MAX = 1 << 20
 NOTE_BYTES_MAX = 256 * 1024
@@ -23,6 +32,17 @@ PROOF_HASHES_MAX = 63
 ENTRY_BYTES_MAX = 65535
 NAME_BYTES_MAX = 255
 SIZE_MAX = 2**63 - 1
+RECORD_FORMS = {
+    "record-malformed": "an entry that is no statement",
+    "record-genesis": "a second genesis",
+    "record-other-log": "a statement for another log",
+    "record-foreign-key": "a statement about one agency, signed by a key of another",
+    "record-repeated": "one statement twice",
+    "record-forked-chain": "two statements that both follow the same one",
+    "record-key-twice": "a key that was brought in twice",
+    "record-ended-key": "a statement by a key that had ended",
+    "record-bad-signature": "a statement with a signature that does not verify",
+}
 ED25519, ECDSA_P256, COSIGNATURE, TREE_HEAD, ML_DSA_44 = 1, 2, 4, 5, 6
 # The Unicode property White_Space, which no key name may contain.
 WHITE_SPACE = set(map(chr, [*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
@@ -462,14 +482,144 @@ def parse_place(header, what):
     return parts[0], parts[1]
 
 
+# --- Evidence about records --------------------------------------------------------------------------------------
+
+def parse_entry(block):
+    """An entry and its inclusion proof."""
+    entry = decode64(value(block, 0, "entry"))
+    proof = [hash64(line) for line in block[1:]]
+    if entry is None or len(entry) > ENTRY_BYTES_MAX:
+        raise Malformed("expected an entry")
+    if len(proof) > PROOF_HASHES_MAX or None in proof:
+        raise Malformed("a proof is at most 63 hashes")
+    return entry, proof
+
+
+def key_or_none(text):
+    try:
+        return Key(text)
+    except Malformed:
+        return None
+
+
+def signed_by(statement, key):
+    return any((name, key_id) == (key.name, key.id) for name, key_id, _ in statement.signatures)
+
+
+def signature_holds(statement, key):
+    """Whether the signature that bears this key's name and ID is by it."""
+    verify = verify_ed25519 if key.kind == ED25519 else verify_p256
+    return all(verify(key.material, statement.text.encode(), signature)
+               for name, key_id, signature in statement.signatures if (name, key_id) == (key.name, key.id))
+
+
+def alone(genesis, later):
+    """In which way an entry cannot be in the log of this genesis, whatever else is in it."""
+    if later.kind == "genesis":
+        return "record-genesis"
+    if later.body["log"] != genesis.body["log"]:
+        return "record-other-log"
+    owners = [later.agency]
+    if later.kind == "agency" and later.body["action"] in ("enrol", "revoke", "recover"):
+        owners.append(genesis.agency)
+    if any(not any(records.owns(owner, name) for owner in owners) for name, _, _ in later.signatures):
+        return "record-foreign-key"
+    return None
+
+
+def pair(earlier, later):
+    """In which way two entries rule each other out."""
+    if earlier.text == later.text:
+        return "record-repeated"
+    if earlier.chain() == later.chain() and earlier.previous == later.previous:
+        return "record-forked-chain"
+    renews = (later.kind == "agency" and later.body["action"] == "delegate" and earlier.agency == later.agency)
+    before = {key.material for key in earlier.brings_in()}
+    if not renews and any(key.material in before for key in later.brings_in()):
+        return "record-key-twice"
+    if any(signed_by(later, key) for key in earlier.ends()):
+        return "record-ended-key"
+    seen, keys = set(), []
+    for key in earlier.brings_in() + later.brings_in():
+        if (key.name, key.id) not in seen:
+            seen.add((key.name, key.id))
+            keys.append(key)
+    return "record-bad-signature" if any(not signature_holds(later, key) for key in keys) else None
+
+
+def find(origin, entries):
+    """The form of the contradiction between the entries; raises ProvesNothing if there is none."""
+    nothing = ProvesNothing("these entries alone do not rule each other out")
+
+    def parse(entry):
+        try:
+            return records.Statement(entry, key_or_none, is_key_name, decode64)
+        except (records.NoStatement, records.NewerKind) as error:
+            return error
+
+    parsed = [parse(entry) for entry in entries]
+    genesis, *between, later = parsed
+    if not isinstance(genesis, records.Statement) or genesis.kind != "genesis" or genesis.body["log"] != origin:
+        raise ProvesNothing("entry 0 is no genesis of this log, which is then no log of records")
+    if isinstance(later, records.NewerKind) and not between:
+        raise ProvesNothing("a statement of a version that is not known here")
+    if isinstance(later, records.NoStatement) and not between:
+        return "record-malformed"
+    if not all(isinstance(statement, records.Statement) for statement in parsed):
+        raise nothing
+    found = (alone(genesis, later) if not between else None) or pair(between[0] if between else genesis, later)
+    if found is None:
+        raise nothing
+    return found
+
+
+def check_records(header, blocks, keys):
+    """What a file about records proves; raises Malformed or ProvesNothing."""
+    if records is None:
+        raise Malformed("a form about records: put record_statement.py beside this program")
+    form, accused = header[1][5:], Key(value(header, 2, "accused"))
+    places = [number(part) for part in value(header, 3, "entries").split(" ")]
+    ascending = None not in places and all(a < b for a, b in zip(places, places[1:]))
+    if not 2 <= len(places) <= 3 or not ascending or places[0] != 0 or places[-1] == SIZE_MAX:
+        raise Malformed("expected two or three ascending numbers of entries, the first of them 0")
+    if len(header) != 4 or len(blocks) != 2 + len(places):
+        raise Malformed("too many or too few lines or blocks for this form")
+    head = SignedHead(blocks[0], blocks[1], accused)
+    entries = [parse_entry(block) for block in blocks[2:]]
+    if accused.text not in [key.text for key in keys]:
+        raise ProvesNothing(f"it accuses another key: {accused.text}")
+    if accused.role(head.origin) != "log":
+        raise ProvesNothing("the accused key does not sign as a log")
+    for place, (entry, proof) in zip(places, entries):
+        if not proof_holds(place, place + 1, leaf_hash(entry), head.size, head.root, proof):
+            raise ProvesNothing(f"the proof of entry {place} does not hold")
+    if not head.holds(accused):
+        raise ProvesNothing("the signature does not hold")
+    found = find(head.origin, [entry for entry, _ in entries])
+    if found != form:
+        raise ProvesNothing(f"the entries rule each other out as {found}, not as the file says")
+    at = " and ".join(f"entry {place}" for place in places[1:])
+    return "\n".join([f"the log key {accused.name}+{accused.id.hex()} has signed a tree of {head.origin} that its own "
+                      f"rules rule out ({RECORD_FORMS[form]}):",
+                      f"  {at} of {head.size}, under the root {base64.b64encode(head.root).decode()}"])
+
+
+# --- Any file ----------------------------------------------------------------------------------------------------
+
 def check(data, keys):
     """What the file proves; raises Malformed or ProvesNothing."""
     header, *blocks = split(data)
     form = value(header, 1, "form")
+    if form in RECORD_FORMS:
+        return check_records(header, blocks, keys)
     known = re.fullmatch("(log|witness)-(two-roots|two-subtrees|two-leaves)", form)
     if not known:
         raise Malformed("a form that this program does not know")
-    role, what = known[1], known[2]
+    return check_trees(header, blocks, keys, known[1], known[2])
+
+
+def check_trees(header, blocks, keys, role, what):
+    """What a file about trees proves; raises Malformed or ProvesNothing."""
     lines, count = (3, 2) if what == "two-roots" else (4, 3)
     if len(header) != lines or len(blocks) != 2 * count:
         raise Malformed("too many or too few lines or blocks for this form")

@@ -7,7 +7,9 @@
 pub mod binaries;
 pub mod check;
 pub mod cosigners;
+pub mod home;
 pub mod liar;
+pub mod minimal;
 pub mod records;
 pub mod server;
 pub mod testlog;
