@@ -1,9 +1,12 @@
 //! From a contradiction to an evidence file.
 //!
-//! Only positive contradictions between signed things get here; each form is made by [`tlog::evidence`], which refuses
-//! whatever would not verify, and is verified once more before it is written. If hashes that would prove a
+//! Only positive contradictions between signed things get here; each form is made by [`tlog::evidence`] or
+//! [`record::evidence`], which refuse whatever would not verify, and is verified once more before it is written. If hashes that would prove a
 //! contradiction cannot be had, there is no evidence, and the caller raises an alarm instead.
 
+mod entries;
+
+use record::evidence::file::EvidenceFile;
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::evidence::fork::{self, ForkSearch, Step};
 use tlog::evidence::{Evidence, Leaf, Proved, Role};
@@ -15,6 +18,8 @@ use tlog::verify_tiles::AuthenticTiles;
 use crate::case::{Case, CaseError};
 use crate::folder;
 use crate::tiles::{Tiles, prove_nodes};
+
+pub use entries::Shown;
 
 /// A signed tree and where its hashes are read.
 pub struct View<'a, T> {
@@ -109,14 +114,14 @@ impl Case {
         let trust = &self.followed.trust;
         let accused = trust.log_keys().iter().chain(trust.witness_keys());
         let made: Vec<Evidence> = accused.filter_map(|key| make(std::slice::from_ref(key))).collect();
-        made.iter().map(|evidence| self.keep(evidence)).filter_map(Result::transpose).collect()
+        made.into_iter().map(|evidence| self.keep(&evidence.into())).filter_map(Result::transpose).collect()
     }
 
     /// Writes an evidence file, remembers it, and alerts; `None` if it would not hold.
-    fn keep(&self, evidence: &Evidence) -> Result<Option<String>, CaseError> {
+    pub(crate) fn keep(&self, evidence: &EvidenceFile) -> Result<Option<String>, CaseError> {
         let key = std::slice::from_ref(evidence.accused());
         let bytes = evidence.to_bytes();
-        let again = Evidence::parse(&bytes).ok().filter(|again| again.verify(key).is_ok());
+        let again = EvidenceFile::parse(&bytes).ok().filter(|again| again.verify(key).is_ok());
         if again.is_none() {
             tracing::error!(origin = self.origin(), "evidence that does not verify was not written");
             return Ok(None);
@@ -152,7 +157,7 @@ impl Case {
         let keys: Vec<_> = trust.log_keys().iter().chain(trust.witness_keys()).cloned().collect();
         for file in self.folder.evidence_files().map_err(CaseError::io(&place))? {
             let Some(bytes) = folder::read(&file).map_err(CaseError::io(&file))? else { continue };
-            let Ok(evidence) = Evidence::parse(&bytes) else { continue };
+            let Ok(evidence) = EvidenceFile::parse(&bytes) else { continue };
             if *evidence.origin() == self.followed.origin && evidence.verify(&keys).is_ok() {
                 self.keep(&evidence)?;
             }

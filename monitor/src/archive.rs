@@ -27,6 +27,8 @@ use crate::tiles::Tiles;
 
 /// Levels of tiles that a tree can have.
 const LEVELS: u8 = 8;
+/// Hashes that are searched at a time: 1 MiB.
+const SEARCH_HASHES: u64 = 32_768;
 
 /// The hashes of one log.
 #[derive(Debug)]
@@ -76,6 +78,25 @@ impl Archive {
         self.levels.iter().try_for_each(|level| level.set_len(0))
     }
 
+    /// Where the last leaf with this hash stands before `end`. What is found is not authenticated. Cost: reads the leaves.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn find_before(&self, leaf: &Hash, end: u64) -> io::Result<Option<u64>> {
+        let mut end = end;
+        while end > 0 {
+            let first = end.saturating_sub(SEARCH_HASHES);
+            let mut bytes = vec![0; usize::try_from(end - first).unwrap_or(0) * HASH_BYTES];
+            self.level(0)?.read_exact_at(&mut bytes, first * HASH_BYTES as u64)?;
+            let found = bytes.as_chunks::<HASH_BYTES>().0.iter().rposition(|one| one == leaf.as_bytes());
+            if let Some(at) = found {
+                return Ok(Some(first + at as u64));
+            }
+            end = first;
+        }
+        Ok(None)
+    }
+
     fn level(&self, level: u8) -> io::Result<&File> {
         self.levels.get(usize::from(level)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
@@ -95,5 +116,27 @@ impl Tiles for Archive {
     fn tiles(&self, tiles: &[Tile]) -> Result<Vec<Option<Bytes>>, SourceError> {
         let failed = |error| SourceError::Io(self.folder.display().to_string(), error);
         tiles.iter().map(|tile| self.tile(*tile).map_err(failed)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tlog::hash::leaf_hash;
+
+    use super::*;
+
+    #[test]
+    fn the_last_leaf_before_a_place_is_found_across_chunks() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        let mut leaves: Vec<Hash> = (0..70_000_u32).map(|at| leaf_hash(&at.to_be_bytes())).collect();
+        leaves[5] = leaves[60_000];
+        archive.write(0, 0, &leaves).unwrap();
+        let sought = leaves[60_000];
+        assert_eq!(archive.find_before(&sought, 70_000).unwrap(), Some(60_000));
+        assert_eq!(archive.find_before(&sought, 60_000).unwrap(), Some(5));
+        assert_eq!(archive.find_before(&sought, 5).unwrap(), None);
+        assert_eq!(archive.find_before(&leaf_hash(b"x"), 70_000).unwrap(), None);
+        assert!(archive.find_before(&sought, 70_001).is_err(), "it is not there");
     }
 }

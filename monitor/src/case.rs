@@ -279,6 +279,9 @@ impl Case {
                 report::OWN,
                 report::INADMISSIBLE,
                 report::GENESIS,
+                report::ERASED,
+                report::STILL_SHOWN,
+                report::ALTERED,
             ]
             .contains(&kind)
         };
@@ -286,6 +289,18 @@ impl Case {
         let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
         self.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
         Ok(())
+    }
+
+    /// Clears the alarms of a sort that are about one of these.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn clear_about(&self, kind: &str, subjects: &[String]) -> Result<(), CaseError> {
+        let open = self.store.alarms(self.origin())?.into_iter();
+        let open = open.filter(|alarm| alarm.cleared_at.is_none() && alarm.kind == kind);
+        let (about, others): (Vec<String>, Vec<String>) =
+            open.map(|alarm| alarm.subject).partition(|subject| subjects.contains(subject));
+        if about.is_empty() { Ok(()) } else { self.clear(kind, &others) }
     }
 
     /// Clears the alarms of a sort, except those about `but`.

@@ -175,6 +175,9 @@ pub struct LogConfig {
     /// Monitoring prefixes of witnesses, whose heads are compared.
     #[serde(default)]
     pub witnesses: Vec<String>,
+    /// For a log of records: what is outside its tree.
+    #[serde(default)]
+    pub values: crate::values::Settings,
 }
 
 /// A verifier key as text; parsed when it is used, so that the error can name the log.
@@ -215,6 +218,8 @@ pub struct Followed {
     pub compare_tiles: bool,
     /// Monitoring prefixes of witnesses.
     pub witnesses: Vec<String>,
+    /// See [`LogConfig::values`].
+    pub values: crate::values::Settings,
 }
 
 impl Config {
@@ -272,6 +277,9 @@ impl LogConfig {
         if genesis.is_some() && pinned.is_some() {
             return Err(self.problem("statements can only be judged from entry 0: drop `start` or `genesis`"));
         }
+        if let Some(problem) = self.values.problem() {
+            return Err(self.problem(problem));
+        }
         Ok(Followed {
             origin,
             trust,
@@ -283,6 +291,7 @@ impl LogConfig {
             unchanged_max: self.unchanged_max.map(|longest| longest.0),
             compare_tiles: self.compare_tiles,
             witnesses: self.witnesses.clone(),
+            values: self.values,
         })
     }
 

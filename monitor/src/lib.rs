@@ -22,6 +22,7 @@
 //! | [`feed`] | verified entries to consumers |
 //! | [`reread`] | entries that a consumer missed |
 //! | [`replay`] | the registry replayed, every statement judged |
+//! | [`values`] | attachments, values that are shown, and what was erased |
 //! | [`crosscheck`] | what witnesses and other monitors hold |
 //! | [`alerts`] | alerts on their way out |
 //! | [`service`] | the monitor over HTTP |
@@ -66,6 +67,7 @@ pub mod status;
 pub mod store;
 pub mod tiles;
 pub mod trust;
+pub mod values;
 pub mod verdict;
 pub mod watch;
 pub mod web;

@@ -2,33 +2,39 @@
 //!
 //! For logs whose genesis is pinned in the configuration. Entries come from the feed, in order and verified; those
 //! that were missed are read again. No entry is stepped over: one that does not parse, or that the log ought not to
-//! have admitted, is an alarm that does not clear, because anyone who replays the log finds it again. It is told with
-//! the reason code; checking it takes the whole prefix, so it is checkable only with a full copy.
+//! have admitted, is evidence where a few entries show it by themselves (`inadmissible`). Where that takes the whole
+//! prefix it is an alarm with the reason code, which does not clear, because anyone who replays the log finds it again.
 //!
-//! Where the replay is, and the latest entry of every chain, are in a database of its own (`ledger`): losing it
-//! costs time. Absent on purpose: clocks, attachments, quotas; what a log refuses for those reasons is nobody else's
-//! to judge.
+//! Where the replay is, the latest entry of every chain, and which versions name something outside the tree are in a
+//! database of its own (`ledger`): losing it costs time. Absent on purpose: clocks and quotas; what a log refuses for
+//! those reasons is nobody else's to judge. What is outside the tree is [`crate::values`]'.
 
+mod inadmissible;
 mod ledger;
+mod outside;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
-use record::registry::{Authentic, JudgeError, NotAllowed, Refusal, Registry, Signatures};
-use record::statement::Statement;
+use record::registry::{Authentic, Effect, JudgeError, NotAllowed, Refusal, Registry, Signatures};
+use record::statement::{
+    AttachmentContent, Body, Content, Erased, Record, Statement, StatementError, Tombstone,
+};
 use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
 
 use crate::case::{Case, CaseError};
 use crate::feed::{Batch, Entry, Next};
-use crate::report::{GENESIS, INADMISSIBLE};
+use crate::report::GENESIS;
+use inadmissible::Refused;
 use ledger::{Ledger, LedgerHistory};
+
+pub use outside::Outside;
 
 /// Threads that verify signatures ahead.
 const THREADS: usize = 2;
-/// Entries that have an alarm of their own; beyond, there is one for all.
-const ALARMS_MAX: u64 = 1000;
 /// How long to wait for new entries, before looking whether to end.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Pause after entries could not be read again.
@@ -40,8 +46,10 @@ enum Prepared {
     Authentic(Box<Authentic>),
     /// Its key may be brought in by an entry just before it.
     Later(Box<Statement>),
-    /// Refused whatever comes before it: the code, and in words.
-    Refused(&'static str, String),
+    /// No statement.
+    Malformed(StatementError),
+    /// Refused whatever comes before it.
+    Refused(Box<Statement>, Refusal),
 }
 
 /// The replay of one log. Owned by one thread.
@@ -52,6 +60,10 @@ pub struct Replay {
     registry: Registry,
     /// Entry 0 is not the pinned one: nothing after it can be judged.
     stopped: bool,
+    /// The entry whose evidence was waited for already.
+    waited: Option<u64>,
+    /// When evidence was looked for again.
+    looked: Option<Duration>,
 }
 
 impl std::fmt::Debug for Replay {
@@ -69,6 +81,8 @@ pub enum Step {
     Idle,
     /// Entries to judge could not be read again just now.
     Unread,
+    /// An entry is judged again in a moment, once; what proves it is not verified yet.
+    Waiting,
     /// There will be no more.
     Ended,
 }
@@ -80,8 +94,7 @@ impl Replay {
     /// [`CaseError`].
     pub fn open(case: Arc<Case>) -> Result<Option<Self>, CaseError> {
         let Some(genesis) = case.followed.genesis else { return Ok(None) };
-        let path = case.folder.log(&case.followed.origin).join("records.sqlite");
-        let ledger = Ledger::open(&path, case.now())?;
+        let ledger = Ledger::open(&path_of(&case), case.now())?;
         let kept = ledger.snapshot()?;
         // Its statements were verified when they were judged; the snapshot has a hash of its own.
         let registry = kept.and_then(|(size, bytes)| {
@@ -100,7 +113,7 @@ impl Replay {
         let registry = registry.unwrap_or_default();
         case.feed.join();
         case.learn(|facts| facts.judged = Some(registry.size().get()));
-        Ok(Some(Self { case, genesis, ledger, registry, stopped: false }))
+        Ok(Some(Self { case, genesis, ledger, registry, stopped: false, waited: None, looked: None }))
     }
 
     /// Judges what comes next.
@@ -111,6 +124,7 @@ impl Replay {
         if self.stopped {
             return Ok(Step::Idle);
         }
+        self.look_again()?;
         let at = self.registry.size().get();
         let batch = match self.case.feed.next(at, patience) {
             Next::Entries(batch) => batch,
@@ -144,7 +158,12 @@ impl Replay {
             }
             match self.judge(entry, prepared) {
                 Ok(changes) => changed |= changes,
-                Err(Judged::Refused(code, why)) => self.inadmissible(entry, code, &why)?,
+                Err(Judged::Refused(refused)) => {
+                    if !self.inadmissible(entry, &refused)? {
+                        self.keep(changed)?;
+                        return Ok(Step::Waiting);
+                    }
+                }
                 Err(Judged::Unknown(why)) => {
                     // Nobody knows: the same entry is judged again, from here.
                     tracing::info!(origin = self.case.origin(), why, "an entry cannot be judged now");
@@ -181,38 +200,65 @@ impl Replay {
         let index = LeafIndex::new(entry.index).map_err(|_| Judged::Unknown("no such index".to_owned()))?;
         let authentic = match prepared {
             Prepared::Authentic(authentic) => *authentic,
-            Prepared::Refused(code, why) => return Err(Judged::Refused(code, why)),
-            Prepared::Later(statement) => self.registry.authenticate(*statement, Signatures::Check)?,
+            Prepared::Malformed(error) => return Err(Judged::Refused(error.into())),
+            Prepared::Refused(statement, refusal) => return Err(self.refused(&statement, &refusal)),
+            Prepared::Later(statement) => {
+                let authentic = self.registry.authenticate((*statement).clone(), Signatures::Check);
+                authentic.map_err(|refusal| self.refused(&statement, &refusal))?
+            }
         };
         let history = LedgerHistory { ledger: &self.ledger, case: &self.case };
         let effect = match self.registry.judge(index, &authentic, &history) {
             Ok(effect) => effect,
-            Err(JudgeError::Refused(refusal)) => return Err(refusal.into()),
+            Err(JudgeError::Refused(refusal)) => return Err(self.refused(authentic.statement(), &refusal)),
             Err(JudgeError::History(why)) => return Err(Judged::Unknown(why)),
         };
-        self.ledger.set_latest(effect.chain(), effect.entry()).map_err(Judged::Failed)?;
+        self.remember(authentic.statement(), &effect)?;
         let changes = effect.changes_registry();
         self.registry.apply(effect);
         Ok(changes)
     }
 
-    fn inadmissible(&mut self, entry: &Entry<'_>, code: &str, why: &str) -> Result<(), CaseError> {
-        let count = self.ledger.count_inadmissible(entry.index)?;
-        let subject =
-            if count > ALARMS_MAX { "more entries".to_owned() } else { format!("entry {}", entry.index) };
-        let detail = format!(
-            "entry {} (leaf hash {}) is in the signed tree and is not admissible: {code}: {why}. Anyone with a full copy \
-             can check it",
-            entry.index, entry.leaf
-        );
-        if count <= ALARMS_MAX + 1 {
-            self.case.alarm(INADMISSIBLE, &subject, &detail)?;
-            self.case.refresh_damage()?;
-        }
-        if let Ok(index) = LeafIndex::new(entry.index) {
-            self.registry.skip(index);
+    fn refused(&self, statement: &Statement, refusal: &Refusal) -> Judged {
+        Judged::Refused(Refused::new(&self.registry, statement, refusal))
+    }
+
+    /// Notes what an admitted statement is the latest of, and what it names or erases outside the tree.
+    fn remember(&self, statement: &Statement, effect: &Effect) -> Result<(), Judged> {
+        self.ledger.set_latest(effect.chain(), effect.entry())?;
+        match statement.body() {
+            Body::Record(record) if record.content.as_ref().is_some_and(names_outside) => {
+                self.ledger.add_outside(effect.entry().index.get())?;
+            }
+            Body::Tombstone(tombstone) => {
+                let commitments = self.erased_commitments(tombstone).map_err(Judged::Unknown)?;
+                self.ledger.add_erased(effect.entry(), tombstone, &commitments)?;
+            }
+            _ => (),
         }
         Ok(())
+    }
+
+    /// The commitments of the attachments that a tombstone erases, which no version can show any more.
+    fn erased_commitments(&self, tombstone: &Tombstone) -> Result<Vec<Hash>, String> {
+        if !tombstone.erased.iter().any(|item| matches!(item, Erased::Attachment(_))) {
+            return Ok(Vec::new());
+        }
+        let index = tombstone.entry.index.get();
+        let batch = self.case.reread(&(index..index + 1)).map_err(|error| error.to_string())?;
+        let entry = batch.entries(index).next().ok_or("the entry is not in its bundle")?;
+        let version = Statement::parse(entry.bytes).map_err(|error| error.to_string())?;
+        let Body::Record(Record { content: Some(content), .. }) = version.body() else {
+            return Ok(Vec::new());
+        };
+        let erased = content.attachments.iter().filter_map(|attachment| match attachment.content {
+            AttachmentContent::Erasable(commitment) => {
+                let item = Erased::Attachment(attachment.name.clone());
+                tombstone.erased.contains(&item).then_some(commitment)
+            }
+            AttachmentContent::Public(_) => None,
+        });
+        Ok(erased.collect())
     }
 
     fn wrong_genesis(&mut self, found: Hash) -> Result<Step, CaseError> {
@@ -234,6 +280,14 @@ impl Replay {
         Ok(())
     }
 
+    /// What the replay of a log knows about things outside its tree. The replay must have been opened before.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn outside(case: &Case) -> Result<Outside, CaseError> {
+        Outside::open(&path_of(case))
+    }
+
     /// The registry, as far as the log is judged.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -249,6 +303,7 @@ impl Replay {
             match self.step(PATIENCE)? {
                 Step::Ended => break,
                 Step::Unread => std::thread::sleep(UNREAD_PAUSE),
+                Step::Waiting => std::thread::sleep(PATIENCE),
                 Step::Idle if self.stopped => std::thread::sleep(PATIENCE),
                 Step::Judged | Step::Idle => (),
             }
@@ -257,30 +312,39 @@ impl Replay {
     }
 }
 
+fn path_of(case: &Case) -> PathBuf {
+    case.folder.log(&case.followed.origin).join("records.sqlite")
+}
+
 /// Why an entry was not taken in.
 enum Judged {
     /// It is not admissible.
-    Refused(&'static str, String),
+    Refused(Refused),
     /// It cannot be told now.
     Unknown(String),
     /// Nothing can be remembered.
     Failed(CaseError),
 }
 
-impl From<Refusal> for Judged {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal.code(), refusal.to_string())
+impl From<CaseError> for Judged {
+    fn from(error: CaseError) -> Self {
+        Self::Failed(error)
     }
+}
+
+/// Whether a version names something that is not in the tree.
+fn names_outside(content: &Content) -> bool {
+    !content.attachments.is_empty() || !content.erasable.is_empty() || content.sealed.is_some()
 }
 
 fn prepare_one(registry: &Registry, bytes: &[u8]) -> Prepared {
     let statement = match Statement::parse(bytes) {
         Ok(statement) => statement,
-        Err(error) => return Prepared::Refused(error.code(), error.to_string()),
+        Err(error) => return Prepared::Malformed(error),
     };
     match registry.authenticate(statement.clone(), Signatures::Check) {
         Ok(authentic) => Prepared::Authentic(Box::new(authentic)),
         Err(Refusal::NotAllowed(NotAllowed::UnknownKey(_))) => Prepared::Later(Box::new(statement)),
-        Err(refusal) => Prepared::Refused(refusal.code(), refusal.to_string()),
+        Err(refusal) => Prepared::Refused(Box::new(statement), refusal),
     }
 }

@@ -31,6 +31,12 @@ pub const LOST: &str = "state-lost";
 pub const INADMISSIBLE: &str = "inadmissible";
 /// Sort of alarm: the log begins with another entry than the pinned one.
 pub const GENESIS: &str = "genesis";
+/// Sort of alarm: something that a record names is gone, and no tombstone says why.
+pub const ERASED: &str = "erased";
+/// Sort of alarm: something that a tombstone erased is still shown.
+pub const STILL_SHOWN: &str = "still-shown";
+/// Sort of alarm: what is shown is not what the record commits to.
+pub const ALTERED: &str = "altered";
 
 /// The file of a report, relative to the monitor's directory.
 #[must_use]
@@ -69,6 +75,9 @@ mod tests {
             LOST,
             INADMISSIBLE,
             GENESIS,
+            ERASED,
+            STILL_SHOWN,
+            ALTERED,
         ] {
             let bytes = text(&origin, kind, "tile/0/000", "two\nlines", 1_790_000_000_000);
             let report = Report::parse(&bytes).unwrap();

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use daemon::clock::Clock;
+use daemon::clock::{Clock, SystemRandom};
 use daemon::fetch::{FetchOptions, Fetcher};
 use daemon::listen::{self, ListenMetrics, Listener, tls_config};
 use daemon::lock::FileLock;
@@ -30,6 +30,7 @@ use crate::service::HttpService;
 use crate::source::Network;
 use crate::status::{Gauges, readiness, status_of};
 use crate::store::{Opened, Store, StoreError};
+use crate::values::Values;
 use crate::web::front::Front;
 use crate::web::pages;
 
@@ -277,6 +278,9 @@ impl Threads {
             let Some(replay) = Replay::open(Arc::clone(case))? else { continue };
             let ended = shutdown.clone();
             running.push(supervise("replay", failed, move || replay.run(&ended))?);
+            let Some(values) = Values::open(Arc::clone(case), Arc::new(SystemRandom))? else { continue };
+            let ended = shutdown.clone();
+            running.push(supervise("values", failed, move || values.run(&ended))?);
         }
         let (deliverer, ended) = (monitor.deliverer(), shutdown.clone());
         running.push(supervise("alerts", failed, move || deliverer.run(&ended))?);

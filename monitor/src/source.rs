@@ -130,6 +130,15 @@ impl Source {
         }
     }
 
+    /// The address and the network of a log that is read by URL: where more than its public files can be asked for.
+    #[must_use]
+    pub fn remote(&self) -> Option<(&str, &Network)> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Url(remote) => Some((&remote.base, &remote.network)),
+        }
+    }
+
     /// How many threads can read from it at the same time to advantage.
     #[must_use]
     pub fn readers(&self) -> usize {

@@ -10,12 +10,13 @@ use monitor::config::Config;
 use monitor::follow::Follower;
 use monitor::run::Monitor;
 use monitor::verdict::{State, Verdict};
+use record::evidence::file::{EvidenceFile, keys_of};
 use tempfile::TempDir;
-use tlog::evidence::Evidence;
 use tlog::policy::Policy;
 use tokio::runtime::Runtime;
 
 use crate::START;
+use crate::minimal::{self, Said};
 
 /// A monitor of one log.
 #[derive(Debug)]
@@ -139,13 +140,13 @@ impl Watch {
     #[must_use]
     pub fn evidence(&self) -> Vec<&'static str> {
         let policy = Policy::parse(self.policy.as_bytes()).expect("a policy");
-        let logs = policy.logs().iter().map(|log| log.key.clone());
-        let keys: Vec<_> = logs.chain(policy.witnesses().iter().map(|witness| witness.key.clone())).collect();
+        let keys = keys_of(&policy);
         let mut forms: Vec<&'static str> = self
             .evidence_files()
             .iter()
             .map(|file| {
-                let evidence = Evidence::parse(&std::fs::read(file).expect("a file")).expect("evidence");
+                let bytes = std::fs::read(file).expect("a file");
+                let evidence = EvidenceFile::parse(&bytes).expect("evidence");
                 evidence.verify(&keys).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
                 evidence.form()
             })
@@ -175,7 +176,7 @@ impl Watch {
         let mut kinds: Vec<String> = open
             .map(|alarm| {
                 let report = std::fs::read(self.dir().join(&alarm.report)).expect("a report");
-                let refused = Evidence::parse(&report).expect_err("a report is no evidence").to_string();
+                let refused = EvidenceFile::parse(&report).expect_err("a report is no evidence").to_string();
                 assert!(refused.contains("alarm report"), "{refused}");
                 alarm.kind
             })
@@ -192,6 +193,10 @@ impl Watch {
     pub fn assert_caught(&mut self, forms: &[&str]) {
         assert_eq!(self.verdict().state, State::Misbehaving, "{:?}", self.verdict());
         assert_eq!(self.evidence(), forms);
+        let policy = Policy::parse(self.policy.as_bytes()).expect("a policy");
+        let keys: Vec<String> = keys_of(&policy).iter().map(ToString::to_string).collect();
+        let minimal = minimal::verify(&self.evidence_files(), &keys);
+        assert!(minimal.iter().all(|said| *said == Said::Proved), "{minimal:?}");
         let verified = self.verified();
         assert_eq!(self.round().state, State::Misbehaving);
         self.restart();

@@ -2,16 +2,17 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use tempfile::TempDir;
 use tests::binaries::binary;
+use tests::home::{Home, json, monitor, text};
 use tests::liar::{Keys, Liar, Reply, Tree};
+use tests::minimal::{self, Said};
 use tests::server::{Answer, Site, exchange};
 
 const ORIGIN: &str = "log.example/liar";
@@ -19,71 +20,27 @@ const ALL: [usize; 3] = [0, 1, 2];
 /// How often a condition is polled, 20 ms apart, before a test fails.
 const POLLS_MAX: usize = 3000;
 
-fn monitor(args: &[&str]) -> Output {
-    Command::new(binary("daybook-monitor"))
-        .args(args)
-        .env("DAYBOOK_LOG", "error")
-        .stdin(Stdio::null())
-        .output()
-        .expect("daybook-monitor starts")
-}
-
-fn json(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text} {output:?}"))
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
 fn now_seconds() -> u64 {
     daemon::clock::Clock::unix_millis(&daemon::clock::SystemClock) / 1000
 }
 
-/// A monitor's directory for one log, made by `init`.
-struct Home {
-    root: TempDir,
-}
-
-impl Home {
-    fn new(origin: &str, source: &str, policy: &str) -> Self {
-        let root = TempDir::new().expect("a temporary directory");
-        let file = root.path().join("given-policy.txt");
-        std::fs::write(&file, policy).expect("written");
-        let home = Self { root };
-        let made =
-            monitor(&["init", &home.dir(), "--origin", origin, "--source", source, "--policy", &text(&file)]);
-        assert!(made.status.success(), "{made:?}");
-        home
-    }
-
-    fn dir(&self) -> String {
-        text(&self.root.path().join("monitor"))
-    }
-
-    fn once(&self) -> (i32, Value) {
-        let output = monitor(&["once", "--json", &self.dir()]);
-        (output.status.code().expect("it ends by itself"), json(&output))
-    }
-
-    fn run(&self) -> Running {
-        let mut child = Command::new(binary("daybook-monitor"))
-            .args(["run", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", &self.dir()])
-            .env("DAYBOOK_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let address = |name: &str| {
-            let url = said[name].as_str().expect("a URL").to_owned();
-            url.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("an address")
-        };
-        Running { public: address("url"), admin: address("admin_url"), child }
-    }
+/// Starts a monitor.
+fn run(home: &Home) -> Running {
+    let mut child = Command::new(binary("daybook-monitor"))
+        .args(["run", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", &home.dir()])
+        .env("DAYBOOK_LOG", "error")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let address = |name: &str| {
+        let url = said[name].as_str().expect("a URL").to_owned();
+        url.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("an address")
+    };
+    Running { public: address("url"), admin: address("admin_url"), child }
 }
 
 /// A running monitor; killed when dropped.
@@ -219,20 +176,16 @@ fn evidence_is_checked_offline_by_three_programs_and_an_alarm_report_by_none() {
         })
         .collect();
     assert_eq!(files("evidence").len(), 4, "the log and three witnesses");
-    for (file, expected) in
-        files("evidence").iter().map(|file| (file, 0)).chain(files("alarms").iter().map(|file| (file, 2)))
-    {
-        let file = text(file);
+    let all = files("evidence").into_iter().map(|file| (file, 0));
+    for (path, expected) in all.chain(files("alarms").into_iter().map(|file| (file, 2))) {
+        let file = text(&path);
         let ours = monitor(&["verify-evidence", &file, "--policy", &text(&policy)]);
         assert_eq!(ours.status.code(), Some(expected), "{ours:?}");
         let logs = tests::server::daybook(&["verify-evidence", &file, "--policy", &text(&policy)]);
         assert_eq!(logs.status.code(), Some(expected), "{logs:?}");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/verify_evidence.py");
-        let mut python = Command::new("python3");
-        python.arg(script).arg(&file);
-        python.args(vkeys.iter().flat_map(|key| ["--key", key]));
-        let python = python.output().expect("python3 starts");
-        assert_eq!(python.status.code(), Some(expected), "{python:?}");
+        let minimal = minimal::verify(std::slice::from_ref(&path), &vkeys).remove(0);
+        assert_eq!(minimal == Said::Proved, expected == 0, "{minimal:?}");
+        assert_eq!(matches!(minimal, Said::Malformed(_)), expected == 2, "{minimal:?}");
     }
     let other = monitor(&["verify-evidence", &text(&files("evidence")[0]), "--key", &other_key()]);
     assert_eq!(other.status.code(), Some(1), "keys come from the verifier");
@@ -254,7 +207,7 @@ fn a_running_monitor_answers_compares_judges_receipts_and_ends_in_order() {
     let config = home.root.path().join("monitor/monitor.toml");
     let toml = std::fs::read_to_string(&config).expect("a configuration");
     std::fs::write(&config, format!("{toml}poll = \"100ms\"\n")).expect("written");
-    let running = home.run();
+    let running = run(&home);
     let status = running.until("verified");
     let hash = status["logs"][0]["origin_hash"].as_str().expect("a hash").to_owned();
     let head = running.get(&format!("/heads/{hash}"));
@@ -314,7 +267,7 @@ fn a_monitor_that_is_killed_goes_on_from_its_last_verified_head_and_says_nothing
     for (kill, wait) in (1..=8_usize).zip([1, 3, 9, 27, 50, 80, 120, 200]) {
         let tree = all.first(kill * 5_000);
         serve(&keys, &log, &tree, &ALL, 0);
-        let mut running = home.run();
+        let mut running = run(&home);
         std::thread::sleep(Duration::from_millis(wait));
         let status = running.status();
         let state = status["logs"][0]["state"].as_str().expect("a state");
@@ -362,7 +315,7 @@ fn two_monitors_that_are_shown_different_trees_find_out_and_the_alert_reaches_a_
     let other = Home::new(ORIGIN, &for_other.url(), &keys.policy(true));
     serve(&keys, &for_one, &Tree::of(300), &ALL, 0);
     serve(&keys, &for_other, &Tree::of(300).with(3, b"for the other"), &ALL, 0);
-    let running = one.run();
+    let running = run(&one);
     running.until("verified");
     assert_eq!(other.once().0, 0, "alone it cannot know");
     let config = other.root.path().join("monitor/monitor.toml");

@@ -10,7 +10,7 @@ use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use clap::Args;
-use daemon::clock::SystemClock;
+use daemon::clock::{SystemClock, SystemRandom};
 use daemon::logging::{self, Style};
 use daemon::shutdown::Shutdown;
 use serde::Serialize;
@@ -24,6 +24,7 @@ use crate::newsroom::{Caught, Newsroom};
 use crate::replay::{Replay, Step};
 use crate::run::Monitor;
 use crate::status::{Status, status_of};
+use crate::values::Values;
 
 /// Pause between two looks at how far it is.
 const BAR_PAUSE: Duration = Duration::from_millis(100);
@@ -141,7 +142,11 @@ fn look(case: &Arc<Case>, monitor: &Monitor, shutdown: &Shutdown, alone: bool) -
     let replay = Replay::open(Arc::clone(case))?;
     Follower::new(Arc::clone(case), shutdown.clone())?.round()?;
     if let Some(mut replay) = replay {
-        while !shutdown.is_asked() && replay.step(Duration::ZERO)? == Step::Judged {}
+        while !shutdown.is_asked() && matches!(replay.step(Duration::ZERO)?, Step::Judged | Step::Waiting) {}
+        drop(replay);
+        if let Some(mut values) = Values::open(Arc::clone(case), Arc::new(SystemRandom))? {
+            values.once(shutdown)?;
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use record::registry::{Chain, History};
-use record::statement::EntryRef;
+use record::statement::{EntryRef, Tombstone};
 use rusqlite::{Connection, OptionalExtension, params};
 use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
@@ -19,13 +19,22 @@ use crate::store::{StoreError, is_damage, move_aside, signed, unsigned};
 /// Batches in one transaction.
 const BATCHES_MAX: u32 = 32;
 
+/// Version of the schema.
+const VERSION: i64 = 2;
+
 const SCHEMA: &str = "
     CREATE TABLE chain (id BLOB PRIMARY KEY, at INTEGER NOT NULL, leaf BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE inadmissible (at INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE inadmissible (at INTEGER PRIMARY KEY, earlier INTEGER, open INTEGER NOT NULL DEFAULT 1) STRICT;
+    CREATE TABLE outside (at INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE erased (
+        leaf BLOB NOT NULL, item TEXT NOT NULL, at INTEGER NOT NULL, tombstone BLOB NOT NULL,
+        PRIMARY KEY (leaf, item)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE erased_blob (commitment BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE mark (
         one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, snapshot BLOB NOT NULL
     ) STRICT;
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
 ";
 
 /// The database of one replay.
@@ -68,7 +77,7 @@ impl Ledger {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
             0 => connection.execute_batch(&format!("BEGIN;{SCHEMA}COMMIT;"))?,
-            1 => (),
+            VERSION => (),
             // Of another version: it is only a cache.
             _ => return Err(rusqlite::Error::SqliteFailure(corrupt(), None)),
         }
@@ -96,7 +105,10 @@ impl Ledger {
     /// Forgets everything.
     pub(super) fn clear(&self) -> Result<(), CaseError> {
         self.run(|connection| {
-            connection.execute_batch("DELETE FROM chain; DELETE FROM inadmissible; DELETE FROM mark;")
+            connection.execute_batch(
+                "DELETE FROM chain; DELETE FROM inadmissible; DELETE FROM outside; DELETE FROM erased;
+                 DELETE FROM erased_blob; DELETE FROM mark;",
+            )
         })
     }
 
@@ -113,7 +125,8 @@ impl Ledger {
         })
     }
 
-    fn latest(&self, chain: &Chain) -> Result<Option<EntryRef>, String> {
+    /// The latest entry of a chain.
+    pub(super) fn latest(&self, chain: &Chain) -> Result<Option<EntryRef>, String> {
         let read = || -> rusqlite::Result<Option<(i64, [u8; 32])>> {
             let query = "SELECT at, leaf FROM chain WHERE id = ?1";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -126,13 +139,72 @@ impl Ledger {
         Ok(Some(EntryRef { index, leaf: Hash::from_bytes(leaf) }))
     }
 
-    /// Counts an inadmissible entry; how many there are.
-    pub(super) fn count_inadmissible(&self, index: u64) -> Result<u64, CaseError> {
+    /// Counts an inadmissible entry, with the one that rules it out if that is known; how many there are.
+    pub(super) fn count_inadmissible(&self, index: u64, earlier: Option<u64>) -> Result<u64, CaseError> {
         self.begin()?;
         self.run(|connection| {
-            connection.execute("INSERT OR IGNORE INTO inadmissible (at) VALUES (?1)", [signed(index)])?;
-            let count = connection.query_row("SELECT count(*) FROM inadmissible", [], |row| row.get(0))?;
-            Ok(unsigned(count))
+            let query = "INSERT OR IGNORE INTO inadmissible (at, earlier) VALUES (?1, ?2)";
+            connection.execute(query, params![signed(index), earlier.map(signed)])?;
+            let query = "SELECT count(*) FROM inadmissible WHERE at <= ?1";
+            connection.query_row(query, [signed(index)], |row| row.get(0)).map(unsigned)
+        })
+    }
+
+    /// Notes that no more evidence is to be looked for about an inadmissible entry.
+    pub(super) fn settle_inadmissible(&self, index: u64) -> Result<(), CaseError> {
+        self.begin()?;
+        self.run(|connection| {
+            connection.execute("UPDATE inadmissible SET open = 0 WHERE at = ?1", [signed(index)]).map(|_| ())
+        })
+    }
+
+    /// The first inadmissible entries before `end` for which evidence is still to be looked for.
+    pub(super) fn open_inadmissible(
+        &self,
+        end: u64,
+        most: u64,
+    ) -> Result<Vec<(u64, Option<u64>)>, CaseError> {
+        self.run(|connection| {
+            let query = "SELECT at, earlier FROM (SELECT * FROM inadmissible ORDER BY at LIMIT ?2)
+                         WHERE open = 1 AND at < ?1";
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((unsigned(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(unsigned)))
+            };
+            connection.prepare_cached(query)?.query_map(params![signed(end), signed(most)], row)?.collect()
+        })
+    }
+
+    /// Notes a version that names something outside the tree.
+    pub(super) fn add_outside(&self, index: u64) -> Result<(), CaseError> {
+        self.begin()?;
+        self.run(|connection| {
+            let query = "INSERT OR IGNORE INTO outside (at) VALUES (?1)";
+            connection.prepare_cached(query)?.execute([signed(index)]).map(|_| ())
+        })
+    }
+
+    /// Notes what a tombstone erases of a version, of whose attachments these are the commitments.
+    pub(super) fn add_erased(
+        &self,
+        at: EntryRef,
+        tombstone: &Tombstone,
+        commitments: &[Hash],
+    ) -> Result<(), CaseError> {
+        self.begin()?;
+        self.run(|connection| {
+            let query = "INSERT OR IGNORE INTO erased (leaf, item, at, tombstone) VALUES (?1, ?2, ?3, ?4)";
+            let mut statement = connection.prepare_cached(query)?;
+            let (leaf, by) = (tombstone.entry.leaf, at.leaf);
+            for item in &tombstone.erased {
+                let (leaf, by) = (leaf.as_bytes().as_slice(), by.as_bytes().as_slice());
+                statement.execute(params![leaf, item.to_string(), signed(at.index.get()), by])?;
+            }
+            let query = "INSERT OR IGNORE INTO erased_blob (commitment) VALUES (?1)";
+            let mut statement = connection.prepare_cached(query)?;
+            for commitment in commitments {
+                statement.execute([commitment.as_bytes().as_slice()])?;
+            }
+            Ok(())
         })
     }
 
