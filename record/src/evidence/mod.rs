@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The first entry is the genesis: it says that this is a log of records, and whose. Specification:
-//! `docs/spec/record.md`, section 8. [`file`] is an evidence file of either kind, as `verify-evidence` sees it.
+//! `docs/spec/record.md`, section 8. [`mod@file`] is an evidence file of either kind, as `verify-evidence` sees it.
 
 pub mod file;
 mod finding;
