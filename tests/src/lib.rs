@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod check;
+pub mod clerk;
 pub mod cosigners;
 pub mod home;
 pub mod liar;
