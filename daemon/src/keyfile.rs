@@ -144,7 +144,7 @@ pub fn write(path: &Path, der: &[u8]) -> Result<(), KeyFileError> {
 /// Writes a PKCS#8 document after a line that says what it is, encrypted if it shall be.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with(
     path: &Path,
     line: &str,
