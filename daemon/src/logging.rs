@@ -18,7 +18,16 @@ pub enum Style {
 
 /// Sends log lines to standard error. A second call does nothing.
 pub fn start(style: Style) {
-    let filter = || EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    start_with(style, "info");
+}
+
+/// The same for a command that answers a person and ends: only what is wrong is a log line.
+pub fn start_quiet(style: Style) {
+    start_with(style, "warn");
+}
+
+fn start_with(style: Style, level: &str) {
+    let filter = || EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_target(false);
     // A subscriber that is set already stays; that is the caller's, and no error here.

@@ -10,6 +10,7 @@ mod round;
 mod views;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,7 +127,8 @@ fn token(dir: &Path, random: &dyn Random) -> Result<String, NewsroomError> {
 }
 
 impl Newsroom {
-    /// Opens index, watches and channels in a monitor's directory.
+    /// Opens index, watches and channels in a monitor's directory. `listen` is where readers reach it, unless another
+    /// address is configured for them.
     ///
     /// # Errors
     /// [`NewsroomError`].
@@ -135,6 +137,7 @@ impl Newsroom {
         config: &Config,
         cases: &[Arc<Case>],
         store: &Arc<Store>,
+        listen: SocketAddr,
     ) -> Result<Self, NewsroomError> {
         let dir = folder.root();
         let channels = channels(&config.channel, dir)?;
@@ -144,7 +147,7 @@ impl Newsroom {
             index: Arc::new(Index::open(&dir.join(INDEX_FILE))?),
             store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE))?),
             alerts: dir.join(crate::alerts::FILE),
-            address: config.web.address(config.listen.address),
+            address: config.web.address(listen, config.listen.tls_certificate.is_some()),
         };
         Ok(Self {
             indexer: Some(indexer),

@@ -55,8 +55,6 @@ expect((await page.$$("ins")).length > 0 && (await page.$$("del")).length > 0, "
 expect((await page.$$("#proof svg rect")).length > 1, "the proof is drawn");
 await page.goto(`${url}/agency/${hash}/works.gov.example`, { waitUntil: "load" });
 expect((await page.$$("svg rect.bar")).length > 1, "an agency's months are drawn");
-await page.goto(`${url}/`, { waitUntil: "load" });
-expect((await page.$$("svg polyline")).length > 0, "the growth is drawn");
 await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
 await page.click("details summary");
 await page.type("#token", token);

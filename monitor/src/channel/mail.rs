@@ -67,9 +67,11 @@ impl Mail {
     pub async fn send(&self, subject: &str, text: String) -> Result<(), String> {
         let message = self.message(subject, text)?;
         self.transport.send(message).await.map(|_| ()).map_err(|error| {
-            let cause =
-                std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            format!("{error}{cause}")
+            let (text, cause) = (error.to_string(), std::error::Error::source(&error));
+            match cause.map(ToString::to_string).filter(|cause| !text.contains(cause)) {
+                Some(cause) => format!("{text}: {cause}"),
+                None => text,
+            }
         })
     }
 }

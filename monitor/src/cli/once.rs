@@ -52,7 +52,7 @@ struct Looked {
 
 impl Once {
     pub(super) fn run(self, output: &Output) -> Result<i32, Failure> {
-        logging::start(if output.json { Style::Json } else { Style::Human });
+        logging::start_quiet(if output.json { Style::Json } else { Style::Human });
         let runtime = super::runtime()?;
         let monitor = super::open(&self.dir, &runtime)?;
         let shutdown = Shutdown::new();
@@ -69,7 +69,8 @@ impl Once {
         if self.no_index {
             return Ok(None);
         }
-        let opened = Newsroom::open(&monitor.folder, &monitor.config, &monitor.cases, &monitor.store);
+        let (config, listen) = (&monitor.config, monitor.config.listen.address);
+        let opened = Newsroom::open(&monitor.folder, config, &monitor.cases, &monitor.store, listen);
         opened.map(Some).map_err(Failure::failed)
     }
 

@@ -29,7 +29,11 @@ pub(super) struct Search {
 pub(super) fn open(dir: &std::path::Path) -> Result<Index, Failure> {
     let path = dir.join(INDEX_FILE);
     if !path.exists() {
-        let text = format!("{} is not there; `daybook-monitor run` makes it", path.display());
+        let text = format!(
+            "nothing can be searched yet: {} is not there. Look first: daybook-monitor once {}",
+            path.display(),
+            dir.display()
+        );
         return Err(Failure::Failed(text));
     }
     Index::open(&path).map_err(Failure::failed)

@@ -13,6 +13,9 @@ use crate::newsroom::WATCHES_FILE;
 use crate::watch::rule::{Wanted, When, names, watch_for};
 use crate::watch::{Engine, EngineError, WatchStore};
 
+/// Letters of a watch's name in the list.
+const NAME_LETTERS_MAX: usize = 40;
+
 #[derive(Args, Debug)]
 pub(super) struct Watch {
     #[command(subcommand)]
@@ -129,7 +132,7 @@ fn open(dir: &Path) -> Result<(Engine, Vec<String>), Failure> {
         index: Arc::new(super::search::open(dir)?),
         store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE)).map_err(Failure::failed)?),
         alerts: dir.join(crate::alerts::FILE),
-        address: config.web.address(config.listen.address),
+        address: config.web.address(config.listen.address, config.listen.tls_certificate.is_some()),
     };
     Ok((engine, config.channel.into_iter().map(|channel| channel.name).collect()))
 }
@@ -205,18 +208,30 @@ impl List {
     fn run(&self, output: &Output) -> Result<(), Failure> {
         let (engine, _) = open(&self.dir)?;
         let watches = engine.store.watches().map_err(Failure::failed)?;
-        output.result(&watches, || {
-            let line = |watch: &crate::watch::Watch| {
-                let wanted = &watch.wanted;
-                format!("{}  {}  {}  {}", watch.id, wanted.when.name(), wanted.name, wanted.query)
-            };
-            if watches.is_empty() {
-                return "There are no watches.".to_owned();
-            }
-            watches.iter().map(line).collect::<Vec<_>>().join("\n")
-        });
+        let counts = engine.store.counts().map_err(Failure::failed)?;
+        output.result(&watches, || table(&watches, &counts));
         Ok(())
     }
+}
+
+/// Watches for people, a line each.
+fn table(watches: &[crate::watch::Watch], counts: &[(i64, u64)]) -> String {
+    if watches.is_empty() {
+        return "There are no watches.".to_owned();
+    }
+    let name =
+        |watch: &crate::watch::Watch| watch.wanted.name.chars().take(NAME_LETTERS_MAX).collect::<String>();
+    let width = watches.iter().map(|watch| name(watch).chars().count()).max().unwrap_or(0).max("NAME".len());
+    let line = |id: &str, when: &str, found: &str, name: &str, query: &str| {
+        format!("{id:>5}  {when:<12}  {found:>6}  {name:<width$}  {query}").trim_end().to_owned()
+    };
+    let mut lines = vec![line("ID", "WHEN", "FOUND", "NAME", "SEARCH")];
+    for watch in watches {
+        let found = counts.iter().find(|(id, _)| *id == watch.id).map_or(0, |(_, count)| *count);
+        let (id, found, wanted) = (watch.id.to_string(), found.to_string(), &watch.wanted);
+        lines.push(line(&id, wanted.when.name(), &found, &name(watch), &wanted.query));
+    }
+    lines.join("\n")
 }
 
 impl Import {

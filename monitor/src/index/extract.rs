@@ -72,6 +72,8 @@ pub struct Document {
     pub amounts: Vec<Amount>,
     /// All text, a line for each value.
     pub text: String,
+    /// Where in it what the entry says begins, after its agency, register, key and title.
+    pub said_from: usize,
 }
 
 /// The second line of a statement, and its kind; `None` if the bytes are no statement.
@@ -144,6 +146,7 @@ fn of_statement(kind: String, members: Map<String, Value>) -> Document {
         document.text.push_str(word);
         document.text.push('\n');
     }
+    document.said_from = document.text.len();
     let Value::Object(members) = &value else { unreachable!("made above") };
     let known =
         ["agency", "registrar", "register", "key", "title", "at", "log", "previous", "sealed", "erasable"];
@@ -155,6 +158,12 @@ fn of_statement(kind: String, members: Map<String, Value>) -> Document {
 }
 
 impl Document {
+    /// What the entry says beside what is shown of it anyway; all of its text, if that is nothing.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        self.text.get(self.said_from..).filter(|said| !said.trim().is_empty()).unwrap_or(&self.text)
+    }
+
     /// The largest amount.
     #[must_use]
     pub fn largest(&self) -> Option<&Amount> {
@@ -231,6 +240,12 @@ pub(crate) mod tests {
             ("/contract/amount", 1_250_500)
         );
         assert!(document.text.contains("bridge\n2026\n2027\n"), "{}", document.text);
+        assert!(
+            document.text.starts_with("a.gov.example\ncontracts\nC-1\nBridge\n1250.50"),
+            "{}",
+            document.text
+        );
+        assert!(document.said().starts_with("1250.50\nEUR\nbridge\n"), "{}", document.said());
         assert!(!document.text.contains("log.example"));
     }
 

@@ -73,8 +73,8 @@ impl Newsroom {
             }
         }
         for channel in &self.channels {
+            // What failed is in the log already.
             if let Err(error) = runtime.block_on(self.deliver(channel, now, caught)) {
-                tracing::error!(channel = channel.name, error, "the channel is interrupted");
                 caught.troubles.push(format!("channel {}: {error}", channel.name));
             }
         }

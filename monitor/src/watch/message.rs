@@ -113,7 +113,7 @@ pub fn of_entry(
     };
     let differences = before.filter(|_| event == "changed").map(|before| changes(before, row));
     let document = extract(&row.bytes);
-    let shown = snippet(&document.text, &rule.query.phrases(), TEXT_BYTES_MAX);
+    let shown = snippet(document.said(), &rule.query.phrases(), TEXT_BYTES_MAX);
     let hash = tlog::hash::sha256(row.origin.as_bytes());
     Found {
         event: event.to_owned(),
@@ -164,7 +164,8 @@ impl Found {
                 side(&change.new)
             ));
         }
-        if !self.text.trim().is_empty() {
+        // What changed says it better than the whole text does.
+        if self.changes.is_empty() && !self.text.trim().is_empty() {
             out.push_str(&format!("  {}\n", one_line(self.text.trim())));
         }
         if !self.link.is_empty() {

@@ -99,7 +99,9 @@ pub enum RuleError {
     #[error("this needs a number of days from 1 to {DAYS_MAX}")]
     Days,
     /// The channels.
-    #[error("{0:?} is no channel of monitor.toml")]
+    #[error(
+        "{0:?} is no channel: add a [[channel]] with that name to monitor.toml, or leave it out; feeds need none"
+    )]
     Channel(String),
 }
 

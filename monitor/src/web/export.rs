@@ -156,6 +156,6 @@ fn item(app: &App, row: &Row) -> Item {
         link,
         updated: row.logged_after.or(row.at_seconds).unwrap_or(0),
         author: row.agency.clone().unwrap_or_else(|| row.origin.clone()),
-        text: crate::index::extract::extract(&row.bytes).text,
+        text: crate::index::extract::extract(&row.bytes).said().to_owned(),
     }
 }

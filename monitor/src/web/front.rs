@@ -25,8 +25,8 @@ pub struct WebConfig {
 impl WebConfig {
     /// Without a slash at its end; the listener's where none is set.
     #[must_use]
-    pub fn address(&self, listen: SocketAddr) -> String {
-        let own = || format!("http://{listen}");
+    pub fn address(&self, listen: SocketAddr, tls: bool) -> String {
+        let own = || format!("{}://{listen}", if tls { "https" } else { "http" });
         self.public_url.as_ref().map_or_else(own, |url| url.trim_end_matches('/').to_owned())
     }
 }

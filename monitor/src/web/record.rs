@@ -67,7 +67,10 @@ fn one(app: &App, reader: &Reader, hash: &str, index: u64) -> Outcome {
         (contents(texts, &row))
         @if versions.len() > 1 { (timeline(texts, hash, &row, &versions)) }
         h2 { (texts.citation) }
-        p id="citation" dir="auto" { (citation(texts, app, &log, &row, window)) }
+        p id="citation" {
+            @let [before, title, after] = citation(texts, app, &log, &row, window);
+            (before) bdi { (title) } (after)
+        }
         div.actions {
             button.plain type="button" data-copy="citation" hidden { (texts.copy) }
             a.button href={ (path(hash, index)) "/bundle.zip" } { (texts.bundle) }
@@ -136,7 +139,7 @@ fn contents(texts: &Texts, row: &Row) -> Markup {
     html! {
         h2 { (texts.content) }
         div.scroll tabindex="0" role="group" aria-label=(texts.content) {
-            table {
+            table.fields {
                 tbody { @for (path, value) in &rows { tr { th scope="row" dir="auto" { (path) } td dir="auto" { (value) } } } }
             }
         }
@@ -223,17 +226,14 @@ pub(super) fn change_table(texts: &Texts, changes: &[Change]) -> Markup {
     }
 }
 
-fn citation(texts: &Texts, app: &App, log: &LogView, row: &Row, window: Window) -> String {
+/// How to cite an entry: what stands before its title, the title, what stands after it.
+fn citation(texts: &Texts, app: &App, log: &LogView, row: &Row, window: Window) -> [String; 3] {
     let who = row.agency.as_deref().map_or_else(String::new, |agency| format!("{agency}: "));
-    let dated = row.at.as_deref().map_or_else(String::new, |at| format!(", {}", &at[..at.len().min(10)]));
+    let dated = row.at.as_deref().map_or_else(String::new, |at| format!(", {}", at.get(..10).unwrap_or(at)));
     let place = fill(texts.citation_text, &[&row.origin, &row.index.to_string()]);
     let address = format!("{}{}", app.address(), path(&log.hash, row.index));
-    format!(
-        "{who}“{}”{dated}. {place} ({}), SHA-256 {}. {address}",
-        name(row),
-        logged(texts, window),
-        row.leaf
-    )
+    let (logged, leaf) = (logged(texts, window), &row.leaf);
+    [format!("{who}“"), name(row), format!("”{dated}. {place} ({logged}), SHA-256 {leaf}. {address}")]
 }
 
 fn raw(texts: &Texts, row: &Row) -> Markup {
@@ -305,7 +305,7 @@ pub(super) async fn bundle(
         let (log, row) = find(app, &hash, index)?;
         let receipt = proved(app, &row)?.receipt();
         let window = app.index.window(&row.origin, row.index)?;
-        let cited = citation(reader.lang.texts(), app, &log, &row, window);
+        let cited = citation(reader.lang.texts(), app, &log, &row, window).concat();
         let zip = bundle::zip(&bundle::files(index, &row.bytes, &receipt, &log.policy, &cited));
         Ok(download(&format!("entry-{index}.zip"), "application/zip", zip))
     })

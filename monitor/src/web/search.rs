@@ -221,7 +221,7 @@ fn hit(texts: &Texts, row: &Row, phrases: &[&Phrase]) -> Markup {
             @if let Some(amount) = row.amount_thousandths { span { (shown(amount, row.currency.as_deref())) } }
             span { (row.origin) " #" (row.index) }
         }
-        p.snippet dir="auto" { (marked(&snippet(&document.text, phrases, SNIPPET_BYTES))) }
+        p.snippet dir="auto" { (marked(&snippet(document.said(), phrases, SNIPPET_BYTES))) }
     }
 }
 

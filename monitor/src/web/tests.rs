@@ -218,6 +218,8 @@ async fn a_record_shows_its_history_its_difference_and_its_proof() {
     }
     let root = inclusion(1, &corpus().iter().map(|bytes| leaf_hash(bytes)).collect::<Vec<_>>()).head.root;
     assert!(body.contains(&root.to_string()), "the walk ends at the signed root");
+    let (_, overview) = site.get("/").await;
+    assert!(overview.contains("<polyline"), "the growth of the log is drawn");
     let (_, first) = site.get(&at(0)).await;
     assert!(first.contains("A later version replaces this one"), "{first}");
 }

@@ -216,6 +216,7 @@ pub struct Texts {
     pub watch_query: &'static str,
     pub watch_rule: &'static str,
     pub watch_rules: [(&'static str, &'static str); 6],
+    pub watch_events: [(&'static str, &'static str); 6],
     pub watch_days: &'static str,
     pub watch_pattern: &'static str,
     pub watch_channels: &'static str,

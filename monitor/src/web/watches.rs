@@ -378,7 +378,7 @@ fn hit_item(texts: &Texts, hit: &Hit) -> Markup {
     html! {
         h2 dir="auto" { @match &link { Some(link) => a href=(link) { (found.title) }, None => (found.title) } }
         p.where {
-            span { (found.event) }
+            span { (texts.watch_events.iter().find(|(code, _)| *code == found.event).map_or(found.event.as_str(), |(_, name)| *name)) }
             @if hit.past { span { (texts.watch_past) } } @else { span { (time(i64::try_from(hit.at).unwrap_or(0))) } }
             @if let Some(agency) = &found.agency { span dir="auto" { (agency) } }
             @if let Some(log) = &found.log { span { (log) @if let Some(index) = found.index { " #" (index) } } }
