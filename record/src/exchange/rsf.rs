@@ -41,6 +41,9 @@ pub enum ExportError {
     /// RSF has no withdrawals.
     #[error("the record {0:?} was withdrawn, which this format cannot say; export it as NDJSON")]
     Withdrawn(String),
+    /// A root is asked for that the register does not reach.
+    #[error("the root after {0} entries is asked for, and the register has {1}")]
+    TooFew(u64, u64),
 }
 
 /// A register, as its file says it is.
@@ -112,8 +115,8 @@ impl Imported {
     /// Takes in what a system entry says.
     fn learn(&mut self, key: &str, item: &Object) {
         let text = |name: &str| item.get(name).and_then(Value::as_text).map(str::to_owned);
-        if key == "name" {
-            self.title = text("register-name");
+        if key == "register-name" {
+            self.title = text("register-name").or_else(|| self.title.take());
         } else if key.starts_with("field:")
             && let Some(field) = text("field")
         {
@@ -129,7 +132,21 @@ impl Imported {
 /// # Errors
 /// [`ExportError::Withdrawn`].
 pub fn export<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<(String, TreeHead), ExportError> {
+    let (text, heads) = export_asserting(records, &[])?;
+    Ok((text, *heads.last().expect("the last root is always asserted")))
+}
+
+/// The same with the root asserted also after as many entries as each of `after` says, ascending, and all heads that are
+/// asserted: that of the empty register first, that of all entries last.
+///
+/// # Errors
+/// [`ExportError`].
+pub fn export_asserting<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    after: &[u64],
+) -> Result<(String, Vec<TreeHead>), ExportError> {
     let (mut frontier, mut written) = (Frontier::new(), HashSet::new());
+    let mut heads = vec![frontier.head()];
     let mut out = format!("{}\n", Command::AssertRootHash(Hash::EMPTY_ROOT));
     for record in records {
         let content = record.content.as_ref();
@@ -144,12 +161,25 @@ pub fn export<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<(Stri
         }
         let (key, time) = (record.key.to_string(), record.at.to_string());
         let entry = Entry { kind: EntryKind::User, key, time, items: hashes };
-        frontier.push(leaf_hash(&entry.leaf(frontier.head().size.get() + 1)), |_, _| ());
+        let number = frontier.head().size.get() + 1;
+        frontier.push(leaf_hash(&entry.leaf(number)), |_, _| ());
         out += &format!("{}\n", Command::AppendEntry(entry));
+        if after.binary_search(&number).is_ok() {
+            heads.push(frontier.head());
+            out += &format!("{}\n", Command::AssertRootHash(frontier.head().root));
+        }
     }
+    let asserted = heads.last().copied();
     let head = frontier.head();
-    out += &format!("{}\n", Command::AssertRootHash(head.root));
-    Ok((out, head))
+    if heads.len() == 1 || asserted != Some(head) {
+        heads.push(head);
+        out += &format!("{}\n", Command::AssertRootHash(head.root));
+    }
+    let asked = after.iter().find(|asked| !heads.iter().any(|head| head.size.get() == **asked));
+    match asked {
+        Some(asked) => Err(ExportError::TooFew(*asked, head.size.get())),
+        None => Ok((out, heads)),
+    }
 }
 
 /// The items of a version: several only where [`import`] would have put several.
