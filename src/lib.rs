@@ -18,6 +18,7 @@
 //! | [`store`] | durable state |
 //! | [`source`], [`reader`] | tiles from a folder or URL; tiles for readers, cached |
 //! | [`prove`], [`fsck`] | proofs from authenticated tiles; everything derived again |
+//! | [`provenance`] | who may sign, and histories, proved from outside |
 //! | [`records`] | statements of agencies: admission, the registry in order, what pages are made of |
 //! | [`submit`] | entries to a log over HTTP |
 //! | [`client`], [`clerk`], [`officer`] | statements to a log over HTTP; from an agency's files to statements; officers' keys |
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod cosign;
+mod csv;
 pub mod fsck;
 pub mod heads;
 pub mod housekeeping;
@@ -47,6 +49,7 @@ pub mod officer;
 pub mod pool;
 pub mod probe;
 pub mod prove;
+pub mod provenance;
 pub mod publish;
 pub mod reader;
 pub mod records;

@@ -11,7 +11,7 @@ use daemon::fetch::{FetchError, FetchOptions, Fetcher};
 use http::StatusCode;
 use tlog::bundle;
 use tlog::hash::{HASH_BYTES, Hash};
-use tlog::ids::LeafIndex;
+use tlog::ids::{LeafIndex, TreeSize};
 use tlog::note::NOTE_BYTES_MAX;
 use tlog::tile::TilePath;
 use tokio::runtime::Runtime;
@@ -24,6 +24,9 @@ const OBJECT_BYTES_MAX: usize = 256 * (65_535 + 2);
 
 /// An entry in base64, with its receipt.
 const ENTRY_ANSWER_BYTES_MAX: usize = 512 * 1024;
+/// Items asked for at a time, and the bytes that they can have as JSON.
+const LIST_ITEMS: usize = 100;
+const LIST_ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Why something cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,12 @@ pub enum SourceError {
     /// There is no log there.
     #[error("{0} has no checkpoint; is it a log's directory, its `public` folder, or its URL?")]
     NoLog(String),
+    /// Files have no lists.
+    #[error("a folder has no lists of records; read the whole copy instead, or ask the log's URL")]
+    NoLists,
+    /// An answer is not what was asked for.
+    #[error("{0} answers with something else than was asked for")]
+    Answer(String),
     /// The place of an entry is not known.
     #[error("no entry with the leaf hash {0} is known there; folders have no index, a log's URL has")]
     NoIndex(Hash),
@@ -128,6 +137,86 @@ impl Source {
         let document: Option<serde_json::Value> = found.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let index = document.and_then(|document| document["index"].as_u64());
         index.and_then(|index| LeafIndex::new(index).ok()).ok_or_else(no_index)
+    }
+}
+
+impl Source {
+    /// What the log answers to a question about records: a JSON document, `None` if there is nothing of that name, and the
+    /// status where it is no 200. Its word only.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn ask(&self, path: &str) -> Result<Option<(StatusCode, serde_json::Value)>, SourceError> {
+        let Self::Url(remote) = self else { return Err(SourceError::NoLists) };
+        let url = format!("{}{path}", remote.base);
+        let answer = remote.runtime.block_on(remote.fetcher.get(&url, LIST_ANSWER_BYTES_MAX))?;
+        match answer.status {
+            StatusCode::OK | StatusCode::GONE => {
+                let document = serde_json::from_slice(&answer.body);
+                Ok(Some((answer.status, document.map_err(|_| SourceError::Answer(url))?)))
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(SourceError::Status(url, status)),
+        }
+    }
+
+    /// Whether an attachment is there. Where it is gone, with the answer that says so; what it holds is not read.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn ask_gone(&self, path: &str) -> Result<Option<(StatusCode, serde_json::Value)>, SourceError> {
+        let Self::Url(remote) = self else { return Err(SourceError::NoLists) };
+        let url = format!("{}{path}", remote.base);
+        let there = Ok(Some((StatusCode::OK, serde_json::Value::Null)));
+        let answer = match remote.runtime.block_on(remote.fetcher.get(&url, ENTRY_ANSWER_BYTES_MAX)) {
+            Err(FetchError::TooLarge { .. }) => return there,
+            answer => answer?,
+        };
+        match answer.status {
+            StatusCode::OK => there,
+            StatusCode::GONE => {
+                let document = serde_json::from_slice(&answer.body);
+                Ok(Some((StatusCode::GONE, document.map_err(|_| SourceError::Answer(url))?)))
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(SourceError::Status(url, status)),
+        }
+    }
+
+    /// The places that the log lists under this path in the tree of that size, ascending, with the kind of each; `None` if
+    /// there is no such list. Its word only: what is there has to be proved.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn list(&self, path: &str, size: TreeSize) -> Result<Option<Vec<(LeafIndex, String)>>, SourceError> {
+        let mut all: Vec<(LeafIndex, String)> = Vec::new();
+        let mut next = Some(format!("from=0&size={size}&limit={LIST_ITEMS}"));
+        while let Some(query) = next {
+            let page = format!("{path}?{query}");
+            let other = || SourceError::Answer(page.clone());
+            let Some((_, document)) = self.ask(&page)? else { return Ok(None) };
+            let items = document["items"].as_array().ok_or_else(other)?;
+            let before = all.len();
+            for item in items {
+                let index = item["index"].as_u64().and_then(|index| LeafIndex::new(index).ok());
+                let (index, kind) = index.zip(item["kind"].as_str()).ok_or_else(other)?;
+                if all.last().is_some_and(|(last, _)| *last >= index) {
+                    return Err(other());
+                }
+                all.push((index, kind.to_owned()));
+            }
+            next = document["next"].as_str().map(str::to_owned);
+            if next.is_some() && all.len() == before {
+                return Err(other());
+            }
+        }
+        Ok(Some(all))
+    }
+}
+
+impl<S: TileSource> TileSource for &S {
+    fn read(&self, paths: &[TilePath]) -> Result<Vec<Option<Bytes>>, SourceError> {
+        (**self).read(paths)
     }
 }
 

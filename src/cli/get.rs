@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use record::statement::Statement;
 use serde::Serialize;
 use tlog::hash::{Hash, leaf_hash};
 use tlog::ids::LeafIndex;
@@ -14,7 +15,9 @@ use tlog::tlog_proof::TlogProof;
 use super::failure::Failure;
 use super::output::Output;
 use super::trust::Trust;
+use super::who::provenance_of;
 use crate::prove::Prover;
+use crate::provenance::collect::Reader;
 
 #[derive(Args, Debug)]
 pub(super) struct Get {
@@ -28,6 +31,9 @@ pub(super) struct Get {
     /// Write the receipt to this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// Write to this file who may sign such a statement, for `daybook verify --provenance`. For logs of records.
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<PathBuf>,
     #[command(flatten)]
     trust: Trust,
 }
@@ -55,11 +61,18 @@ impl Get {
                 )));
             }
         };
-        let (entry, inclusion) = Prover::new(source).entry(index, checkpoint.head())?;
+        let (entry, inclusion) = Prover::new(&source).entry(index, checkpoint.head())?;
         if wanted.is_some_and(|wanted| wanted != leaf_hash(&entry)) {
             return Err(Failure::Wrong(format!(
                 "the log names entry {index} for a hash that it does not have"
             )));
+        }
+        if let Some(path) = &self.provenance {
+            let statement = Statement::parse(&entry)
+                .map_err(|error| Failure::Failed(format!("entry {index} is no statement: {error}")))?;
+            let reader = Reader::new(source, checkpoint.clone());
+            let provenance = provenance_of(&reader, index, &statement)?;
+            std::fs::write(path, provenance.to_bytes()).map_err(Failure::file(path))?;
         }
         let checkpoint_note = checkpoint.note().clone();
         let receipt =

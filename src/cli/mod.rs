@@ -10,6 +10,7 @@
 //!
 //! Absent on purpose: what the commands do, beyond putting it together.
 
+mod about;
 mod add;
 mod agency;
 mod anchor;
@@ -17,10 +18,14 @@ mod bench;
 mod ceremony;
 mod demo;
 mod desk;
+mod diff;
+mod disclose;
+mod erase;
 mod export;
 mod failure;
 mod fsck;
 mod get;
+mod history;
 mod import;
 mod init;
 mod keygen;
@@ -33,7 +38,9 @@ mod signers;
 mod submit;
 mod trust;
 mod verify;
+mod verify_disclosure;
 mod verify_evidence;
+mod who;
 
 use std::process::ExitCode;
 
@@ -71,14 +78,24 @@ enum Command {
     Prove(prove::Prove),
     /// Check a file and its receipt, offline.
     Verify(verify::Verify),
+    /// Show and check all versions of a record.
+    History(history::History),
+    /// Show what changed between two versions of a record.
+    Diff(diff::Diff),
+    /// Show chosen sealed fields of a statement, in a document that anybody can check.
+    Disclose(disclose::Disclose),
+    /// Check disclosed fields, offline.
+    VerifyDisclosure(verify_disclosure::VerifyDisclosure),
+    /// Destroy values of a record, and say so in a tombstone.
+    Erase(erase::Erase),
     /// Check evidence that a log or a witness lied, offline.
     VerifyEvidence(verify_evidence::VerifyEvidence),
     /// Check every byte of a log.
     Fsck(fsck::Fsck),
-    /// Add published registers to a log.
+    /// Add what others have published to a log.
     #[command(subcommand)]
     Import(import::Import),
-    /// Copy a log, checking every byte.
+    /// Copy a log, or a register of it, checking every byte.
     Export(export::Export),
     /// Measure a log under load.
     Bench(bench::Bench),
@@ -136,6 +153,11 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Get(command) => command.run(output),
         Command::Prove(command) => command.run(output),
         Command::Verify(command) => command.run(output),
+        Command::History(command) => command.run(output),
+        Command::Diff(command) => command.run(output),
+        Command::Disclose(command) => command.run(output),
+        Command::VerifyDisclosure(command) => command.run(output),
+        Command::Erase(command) => command.run(output),
         Command::VerifyEvidence(command) => command.run(output),
         Command::Fsck(command) => command.run(output),
         Command::Import(command) => command.run(output),
