@@ -4,6 +4,7 @@
 //! The tests over the real binaries use [`binaries`]; the tests of faults and flipped bits open the log in
 //! process, with [`Bench`], because only there the disk and the buffers can be reached.
 
+pub mod agency;
 pub mod binaries;
 pub mod check;
 pub mod clerk;
