@@ -55,12 +55,21 @@ impl Process {
     }
 }
 
-/// Runs a command to its end and reads the document that it prints.
-pub(super) fn run<T: DeserializeOwned>(command: &mut Command) -> Result<T, Failure> {
+/// Runs a command to its end and reads the document that it prints; whether it succeeded comes with it.
+pub(super) fn said<T: DeserializeOwned>(command: &mut Command) -> Result<(T, bool), Failure> {
     let done = command.stdin(Stdio::null()).output().map_err(Failure::failed)?;
     let said = String::from_utf8_lossy(&done.stdout);
-    let read = serde_json::from_str(&said).ok().filter(|_| done.status.success());
-    read.ok_or_else(|| Failure::Failed(format!("a step of the demonstration failed: {}", said.trim_end())))
+    let read = serde_json::from_str(&said);
+    let read =
+        read.map_err(|_| Failure::Failed(format!("a step of the demonstration failed: {}", said.trim_end())));
+    Ok((read?, done.status.success()))
+}
+
+/// Runs a command that must succeed.
+pub(super) fn run<T: DeserializeOwned>(command: &mut Command) -> Result<T, Failure> {
+    let (document, succeeded): (serde_json::Value, bool) = said(command)?;
+    let read = serde_json::from_value(document.clone()).ok().filter(|_| succeeded);
+    read.ok_or_else(|| Failure::Failed(format!("a step of the demonstration failed: {document}")))
 }
 
 /// Our own executable.

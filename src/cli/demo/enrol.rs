@@ -40,10 +40,10 @@ pub(super) fn show(town: &mut Town, output: &Output) -> Result<Enrolled, Failure
     output.say(&format!("   One officer of the registrar tries alone. The log says: \"{refusal}\"\n"));
     for at in 0..town.agencies.len() {
         let enrolment = town.registrar.enrol(&town.agencies[at].office, &town.origin, QUORUM.into())?;
-        town.enter(enrolment)?;
+        town.enter(&enrolment)?;
         for register in town.agencies[at].registers.clone() {
             let opened = town.agencies[at].office.open(&register)?;
-            town.enter(opened)?;
+            town.enter(&opened)?;
         }
     }
     let mut enrolled = Enrolled { agencies: 0, registers: 0 };

@@ -6,8 +6,7 @@ use record::time::UtcTime;
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::newspaper::{self, Alert, Newspaper};
-use super::publish::{Shelf, publish, say};
-use super::samples;
+use super::publish::{CONTRACTS, Published, publish};
 use super::town::Town;
 
 const AMENDED: &str = include_str!("../../../deploy/samples/contracts-later.ndjson");
@@ -28,15 +27,13 @@ pub(super) struct Told {
 pub(super) fn show(
     town: &mut Town,
     newspaper: &Newspaper,
-    shelf: &mut Shelf,
+    shelf: &mut Vec<Published>,
     output: &Output,
 ) -> Result<Told, Failure> {
-    for (register, lines) in [("contracts", AMENDED), ("notices", LATE)] {
-        for sample in samples::parse(lines)? {
-            let published = publish(town, register, &sample)?;
-            say(town, register, &published, output)?;
-            shelf.push((register, published));
-        }
+    for (register, name, lines) in
+        [(CONTRACTS, "contracts-later", AMENDED), ("notices", "notices-later", LATE)]
+    {
+        shelf.extend(publish(town, register, name, lines, output)?);
     }
     output.say("\n   The newspaper's desk is told, by the monitor's own channel:\n");
     let amended = newspaper.alert(town, newspaper::AMENDED)?;

@@ -141,8 +141,7 @@ fn accused(
 
 /// `daybook verify-evidence`, with nothing but the file and the log's key.
 fn prove(town: &Town, file: &Path, output: &Output) -> Result<(), Failure> {
-    let shown = file.strip_prefix(&town.folder).unwrap_or(file);
-    output.say(&format!("   $ daybook verify-evidence {} --key {}", shown.display(), town.log_key));
+    output.say(&format!("   $ daybook verify-evidence {} --key {}", town.shown(file), town.log_key));
     if !children::verify_evidence(file, &town.log_key)? {
         return Err(Failure::wrong("the evidence does not verify"));
     }

@@ -36,7 +36,7 @@ use serde::Serialize;
 use tlog::ids::LeafIndex;
 
 use self::newspaper::Newspaper;
-use self::publish::Shelf;
+use self::publish::{CONTRACTS, Published};
 use self::town::{ENOUGH, ORIGIN, Town, WITNESSES};
 use super::failure::Failure;
 use super::output::Output;
@@ -191,9 +191,9 @@ impl Story {
 }
 
 /// The newest version of the contract that grows.
-fn contract(shelf: &Shelf) -> Result<LeafIndex, Failure> {
-    let of = |published: &publish::Published| published.record.key.as_str() == CONTRACT;
-    let found = shelf.iter().rev().find(|(register, published)| *register == "contracts" && of(published));
-    let found = found.map(|(_, published)| published.entered.index);
+fn contract(shelf: &[Published]) -> Result<LeafIndex, Failure> {
+    let is_it =
+        |published: &&Published| published.register == CONTRACTS && published.record.key.as_str() == CONTRACT;
+    let found = shelf.iter().rev().find(is_it).map(|published| published.entered.index);
     found.ok_or_else(|| Failure::Failed(format!("contract {CONTRACT} was not published")))
 }

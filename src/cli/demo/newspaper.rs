@@ -179,8 +179,9 @@ impl Newspaper {
         let url = format!("{}/heads/{}", self.url, sha256(town.origin.as_str().as_bytes()));
         let note = Note::parse(&town.web.get(&url)?.body).map_err(Failure::wrong)?;
         let head = town.policy.verify(&note).map_err(Failure::wrong)?;
-        let mut names: Vec<String> =
-            head.cosignatures().iter().map(|one| one.key.name().to_string()).collect();
+        let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+        let cosigned = head.cosignatures().iter();
+        let mut names: Vec<String> = cosigned.map(|one| short(one.key.name().as_str())).collect();
         names.sort_unstable();
         names.dedup();
         Ok(names)

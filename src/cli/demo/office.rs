@@ -3,86 +3,77 @@
 
 use std::path::Path;
 
-use daemon::clock::{Clock, Random, SystemClock, SystemRandom};
+use daemon::clock::{SystemClock, SystemRandom};
 use record::ids::AgencyId;
 use record::statement::{
     Agency, AgencyAction, Body, EntryRef, Erased, KeyGrant, KeySet, Record, Register, Role, Statement,
     Tombstone,
 };
-use record::time::UtcTime;
 use tlog::ids::Origin;
-use tlog::note::SignatureLine;
-use tlog::sign::Ed25519Signer;
 use tlog::vkey::VerifierKey;
 
 use super::super::failure::Failure;
-use crate::keys;
+use crate::client::read::now;
+use crate::officer::{Algorithm, Officer};
 use crate::records::genesis::{self, NewRegistrar};
 
 /// How many of an office's officers must sign.
 pub(super) const QUORUM: u8 = 2;
 const OFFICERS: [&str; 3] = ["officer-1", "officer-2", "officer-3"];
 const PUBLISHER: &str = "publisher";
+/// The folder with everybody's keys.
+const KEYS: &str = "keys";
 
 /// An office with its keys.
 pub(super) struct Office {
     pub(super) id: AgencyId,
     pub(super) title: String,
     /// The officers', and after them the publisher's, if there is one.
-    keys: Vec<Ed25519Signer>,
-}
-
-/// The time by the system's clock.
-pub(super) fn now() -> Result<UtcTime, Failure> {
-    let seconds = i64::try_from(SystemClock.unix_millis() / 1000).unwrap_or(i64::MAX);
-    let time = UtcTime::from_unix_seconds(seconds);
-    time.ok_or_else(|| Failure::Failed("the clock gives a time that no statement can have".to_owned()))
-}
-
-/// Bytes that nobody can guess.
-pub(super) fn draw<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    SystemRandom.fill(&mut bytes);
-    bytes
+    keys: Vec<Officer>,
 }
 
 /// A statement, signed.
-fn sign(text: &str, signers: &[&Ed25519Signer]) -> Result<Vec<u8>, Failure> {
+fn sign(text: &str, signers: &[&Officer]) -> Result<Vec<u8>, Failure> {
     let lines = signers.iter().map(|signer| signer.sign(text)).collect();
     Ok(Statement::assemble(text, lines).map_err(Failure::failed)?.to_bytes())
 }
 
 impl Office {
-    /// Draws the keys of an office and writes them into a folder of its own.
+    /// Draws the keys of an office and writes them into a folder of its own in the demonstration's.
     pub(super) fn found(id: &str, title: &str, folder: &Path, publishes: bool) -> Result<Self, Failure> {
-        let folder = folder.join(id);
+        let folder = folder.join(KEYS).join(id);
         std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
         let labels = OFFICERS.iter().chain(publishes.then_some(&PUBLISHER));
         let draw = |label: &&str| {
             let name = format!("{id}/{label}").parse().map_err(Failure::failed)?;
-            let signer = Ed25519Signer::from_seed(name, &keys::draw(&SystemRandom));
-            let written = keys::write(&folder.join(format!("{label}.pem")), &signer.to_pkcs8_der());
-            written.map(|()| signer).map_err(Failure::failed)
+            let officer = Officer::draw(&name, Algorithm::Ed25519, &SystemRandom).map_err(Failure::failed)?;
+            let written = officer.write(&folder.join(format!("{label}.pem")), None, &SystemRandom);
+            written.map(|()| officer).map_err(Failure::failed)
         };
         let keys = labels.map(draw).collect::<Result<_, _>>()?;
         Ok(Self { id: id.parse().map_err(Failure::failed)?, title: title.to_owned(), keys })
     }
 
-    fn everybody(&self) -> Vec<&Ed25519Signer> {
+    fn everybody(&self) -> Vec<&Officer> {
         self.keys.iter().collect()
     }
 
     /// As many officers as must sign.
-    fn quorum(&self) -> Vec<&Ed25519Signer> {
+    fn quorum(&self) -> Vec<&Officer> {
         self.keys.iter().take(QUORUM.into()).collect()
     }
 
-    fn publisher(&self) -> Vec<&Ed25519Signer> {
+    /// Where the publisher's key is, from the demonstration's folder.
+    pub(super) fn publisher_file(&self) -> String {
+        format!("{KEYS}/{}/{PUBLISHER}.pem", self.id)
+    }
+
+    fn publisher(&self) -> Vec<&Officer> {
         self.keys.iter().skip(OFFICERS.len()).collect()
     }
 
     fn key_set(&self) -> KeySet {
-        let grant = |(at, signer): (usize, &Ed25519Signer)| KeyGrant {
+        let grant = |(at, signer): (usize, &Officer)| KeyGrant {
             key: signer.verifier_key(),
             role: if at < OFFICERS.len() { Role::Officer } else { Role::Publisher },
         };
@@ -91,9 +82,10 @@ impl Office {
 
     /// The first entry of a log, whose registrar this office is.
     pub(super) fn genesis(&self, log: &Origin) -> Result<Vec<u8>, Failure> {
-        let keys: Vec<VerifierKey> = self.keys.iter().map(Ed25519Signer::verifier_key).collect();
+        let keys: Vec<VerifierKey> = self.keys.iter().map(Officer::verifier_key).collect();
         let (origin, title) = (log.clone(), self.title.clone());
-        let new = NewRegistrar { origin, keys, threshold: QUORUM, recovery: None, title, at: now()? };
+        let new =
+            NewRegistrar { origin, keys, threshold: QUORUM, recovery: None, title, at: now(&SystemClock) };
         sign(&genesis::text(&new).map_err(Failure::failed)?, &self.everybody())
     }
 
@@ -102,12 +94,12 @@ impl Office {
         let title = other.title.parse().map_err(Failure::failed)?;
         let body = Body::Agency(Agency {
             agency: other.id.clone(),
-            at: now()?,
+            at: now(&SystemClock),
             log: log.clone(),
             previous: None,
             action: AgencyAction::Enrol { title, keys: other.key_set() },
         });
-        let signers: Vec<&Ed25519Signer> = self.keys.iter().take(officers).chain(other.everybody()).collect();
+        let signers: Vec<&Officer> = self.keys.iter().take(officers).chain(other.everybody()).collect();
         sign(&body.to_text(), &signers)
     }
 
@@ -134,19 +126,14 @@ impl Office {
             agency: record.agency.clone(),
             register: record.register.clone(),
             key: record.key.clone(),
-            at: now()?,
+            at: now(&SystemClock),
             log: record.log.clone(),
             previous: None,
             entry,
             erased: vec![what.clone()],
             basis: basis.parse().map_err(Failure::failed)?,
         });
-        let signers: Vec<&Ed25519Signer> = self.keys.iter().take(officers).collect();
+        let signers: Vec<&Officer> = self.keys.iter().take(officers).collect();
         sign(&body.to_text(), &signers)
-    }
-
-    /// The publisher's signature over a text that is no statement.
-    pub(super) fn vouch(&self, text: &str) -> Vec<SignatureLine> {
-        self.publisher().iter().map(|signer| signer.sign(text)).collect()
     }
 }

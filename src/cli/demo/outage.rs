@@ -23,10 +23,7 @@ fn published(town: &Town) -> Result<u64, Failure> {
 /// The notice, signed.
 fn notice(town: &Town) -> Result<Vec<u8>, Failure> {
     let (office, register) = town.register(REGISTER)?;
-    let sample = samples::parse(NOTICE)?.pop();
-    let sample = sample.ok_or_else(|| Failure::Failed("there is no sample of a notice".to_owned()))?;
-    let draft = sample.draft(register, &sample.key(), None)?;
-    office.publish(draft.record)
+    office.publish(samples::plain(NOTICE, register)?)
 }
 
 pub(super) fn show(town: &mut Town, output: &Output) -> Result<(), Failure> {
@@ -51,7 +48,7 @@ pub(super) fn show(town: &mut Town, output: &Output) -> Result<(), Failure> {
     }
     town.web.wait_until("the log publishes again", || Ok(published(town)? == before + 1))?;
     // Refused if it has another place than the one after what was there.
-    let entered = town.enter(notice)?;
+    let entered = town.enter(&notice)?;
     if published(town)? != before + 1 {
         return Err(Failure::wrong("a notice that waited for witnesses was stored twice"));
     }

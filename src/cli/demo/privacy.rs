@@ -1,8 +1,8 @@
 //! Privacy in a log that forgets nothing: values that are shown one by one to whom they concern, and values that can be
 //! destroyed, while the log goes on proving that nothing else changed.
 
-use record::sealed::Disclosure;
-use record::statement::{EntryRef, Erased, Statement};
+use record::sealed::{Disclosure, SealedValues};
+use record::statement::{EntryRef, Erased};
 use serde::Deserialize;
 use tlog::hash::leaf_hash;
 use tlog::tlog_proof::TlogProof;
@@ -12,13 +12,16 @@ use super::super::output::Output;
 use super::later::alarm;
 use super::newspaper::{self, Newspaper};
 use super::office::QUORUM;
-use super::publish::{Published, Shelf, check, file_name};
+use super::publish::{Published, check};
 use super::town::{Town, write};
+use crate::clerk::values::sealed_path;
 
 /// What the court asks for; everything else stays sealed.
 const ASKED: &str = "price";
 /// What has to go.
 const NAME: &str = "name";
+/// What the office handed in.
+const OWN_COPY: &str = "records/grants.ndjson";
 const BASIS: &str = "Order of the administrative court, on the ground of GDPR Art. 17";
 
 /// What came of it.
@@ -31,7 +34,7 @@ pub(super) struct Kept {
 pub(super) fn show(
     town: &mut Town,
     newspaper: &Newspaper,
-    shelf: &Shelf,
+    shelf: &[Published],
     output: &Output,
 ) -> Result<Kept, Failure> {
     let disclosed = disclose(town, find(shelf, "plots")?, output)?;
@@ -44,17 +47,18 @@ pub(super) fn show(
     Ok(Kept { disclosed, erased_status, link: erased.link })
 }
 
-fn find<'a>(shelf: &'a Shelf, register: &str) -> Result<&'a Published, Failure> {
-    let found = shelf.iter().find(|(of, _)| *of == register);
-    found.map(|(_, published)| published).ok_or_else(|| Failure::Failed(format!("no record in {register}")))
+fn find<'a>(shelf: &'a [Published], register: &str) -> Result<&'a Published, Failure> {
+    let found = shelf.iter().find(|published| published.register == register);
+    found.ok_or_else(|| Failure::Failed(format!("no record in {register}")))
 }
 
 /// The land registry shows a court one field of a plot.
 fn disclose(town: &Town, plot: &Published, output: &Output) -> Result<String, Failure> {
-    let values = plot.sealed.as_ref().ok_or_else(|| Failure::wrong("the plot has no sealed fields"))?;
-    let bytes = std::fs::read(&plot.entered.file).map_err(Failure::file(&plot.entered.file))?;
-    let statement = Statement::parse(&bytes).map_err(Failure::wrong)?;
-    let disclosure = Disclosure::new(statement, values, &[ASKED]).map_err(Failure::failed)?;
+    // `submit` has left the values, secret, beside the statement.
+    let kept = sealed_path(&plot.entered.file.with_extension(""), &plot.statement.identity());
+    let values = std::fs::read_to_string(&kept).map_err(Failure::file(&kept))?;
+    let values = SealedValues::parse(&values).map_err(Failure::wrong)?;
+    let disclosure = Disclosure::new(plot.statement.clone(), &values, &[ASKED]).map_err(Failure::failed)?;
     let path = write(town.folder.join("plot.disclosure"), &disclosure.to_bytes())?;
 
     // From here on as the court, which has the file, the receipt and the policy.
@@ -104,7 +108,10 @@ fn erase(town: &mut Town, grant: &Published, output: &Output) -> Result<u16, Fai
     let alone = office.erase(&grant.record, entry, &what, BASIS, 1)?;
     let both = office.erase(&grant.record, entry, &what, BASIS, QUORUM.into())?;
     output.say(&format!("   \"{}\"", town.must_refuse(&alone, 403)?));
-    let tombstone = town.enter(both)?;
+    let tombstone = town.enter(&both)?;
+    // The log has destroyed its copy before it answered; what the office handed in is the office's to destroy.
+    let own = town.folder.join(OWN_COPY);
+    std::fs::remove_file(&own).map_err(Failure::file(&own))?;
 
     let after = town.web.get(&url)?;
     if after.status != 410 || name_in(&after.body).is_some() {
@@ -115,12 +122,12 @@ fn erase(town: &mut Town, grant: &Published, output: &Output) -> Result<u16, Fai
     receipt.verify(&tombstone.leaf, &town.policy).map_err(Failure::wrong)?;
     check(town, &grant.entered)?;
     output.say(&format!(
-        "   Two officers sign. Whoever asks for the name now is answered {}, with the receipt of entry {}, which says\n   \
-         who erased what, and why. The receipt of the grant itself still holds:\n\n   $ daybook verify receipts/{} --policy \
-         policy.txt\n",
+        "   Two officers sign, and the office destroys its own copy too. Whoever asks the log for the name now is answered \
+         {},\n   with the receipt of entry {}, which says who erased what, and why. The receipt of the grant itself still \
+         holds:\n\n   $ daybook verify {} --policy policy.txt\n",
         after.status,
         gone.tombstone.index,
-        file_name(&grant.entered),
+        town.shown(&grant.entered.file),
     ));
     Ok(after.status)
 }

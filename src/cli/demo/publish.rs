@@ -1,56 +1,66 @@
-//! The offices publish: each signs its records, hands them in, and has a receipt for each.
+//! The offices publish, with the command that an office would type: each signs its records, hands them in, and has a
+//! receipt for each.
 
-use record::erasable::field_to_text;
-use record::opening::Opening;
-use record::sealed::SealedValues;
-use record::statement::Record;
-use tlog::hash::{Hash, sha256};
+use std::path::PathBuf;
+use std::process::Command;
+
+use record::statement::{Body, Record, Statement};
+use serde::Deserialize;
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::children;
-use super::office::{Office, now};
-use super::samples::{self, Sample};
-use super::town::{Entered, Town, receipt_of};
-use crate::records::upload::Upload;
+use super::children::{self, ourselves};
+use super::office::Office;
+use super::town::{Entered, Town, receipt_of, write};
 
 /// What the offices publish at first, by register.
 const FIRST: [(&str, &str); 5] = [
     ("notices", include_str!("../../../deploy/samples/notices.ndjson")),
     ("tenders", include_str!("../../../deploy/samples/tenders.ndjson")),
-    ("contracts", include_str!("../../../deploy/samples/contracts.ndjson")),
+    (CONTRACTS, include_str!("../../../deploy/samples/contracts.ndjson")),
     ("plots", include_str!("../../../deploy/samples/plots.ndjson")),
     ("grants", include_str!("../../../deploy/samples/grants.ndjson")),
 ];
+/// The register into which somebody else would like to write.
+pub(super) const CONTRACTS: &str = "contracts";
+const FORGED: &str = include_str!("../../../deploy/samples/contracts-forged.ndjson");
 
-/// A version of a record that is in the log, and what is kept outside it.
+/// A version of a record that is in the log.
 pub(super) struct Published {
+    pub(super) register: String,
     pub(super) entered: Entered,
+    pub(super) statement: Statement,
     pub(super) record: Record,
-    pub(super) sealed: Option<SealedValues>,
 }
 
-/// Everything that was published, by register.
-pub(super) type Shelf = Vec<(&'static str, Published)>;
+/// What `daybook submit --json` prints.
+#[derive(Deserialize)]
+struct Submitted {
+    records: Vec<Became>,
+}
 
-pub(super) fn show(town: &mut Town, output: &Output) -> Result<Shelf, Failure> {
+#[derive(Deserialize)]
+struct Became {
+    #[serde(default)]
+    statement: Option<PathBuf>,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+pub(super) fn show(town: &mut Town, output: &Output) -> Result<Vec<Published>, Failure> {
     let mut shelf = Vec::new();
     for (register, lines) in FIRST {
-        for sample in samples::parse(lines)? {
-            let published = publish(town, register, &sample)?;
-            say(town, register, &published, output)?;
-            shelf.push((register, published));
-        }
+        shelf.extend(publish(town, register, register, lines, output)?);
     }
     trespass(town, output)?;
-    for (_, published) in &shelf {
+    for published in &shelf {
         check(town, &published.entered)?;
     }
     output.say(&format!(
-        "   Each of the {} has a receipt. `daybook verify` accepts them all, without asking the log:\n\n   \
-         $ daybook verify receipts/{} --policy policy.txt\n",
+        "   Each of the {} has a receipt. This accepts them all, without asking the log:\n\n   $ daybook verify {} --policy \
+         policy.txt\n",
         shelf.len(),
-        file_name(&shelf[0].1.entered),
+        town.shown(&shelf[0].entered.file),
     ));
     Ok(shelf)
 }
@@ -63,82 +73,86 @@ pub(super) fn check(town: &Town, entered: &Entered) -> Result<(), Failure> {
     Err(Failure::wrong(format!("the receipt of entry {} does not verify", entered.index)))
 }
 
-pub(super) fn file_name(entered: &Entered) -> String {
-    entered.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// An office's command, in the demonstration's folder. Returns it as it is typed, and what came of it.
+fn submit(
+    town: &Town,
+    office: &Office,
+    register: &str,
+    name: &str,
+    lines: &str,
+) -> Result<(String, Submitted), Failure> {
+    let input = format!("records/{name}.ndjson");
+    write(town.folder.join(&input), lines.as_bytes())?;
+    let (_, definition) = town.register(register)?;
+    let register = format!("{}/{register}", definition.agency);
+    let signer = office.publisher_file();
+    let typed =
+        ["submit", &town.url, &input, "--register", &register, "--signer", &signer, "--policy", "policy.txt"];
+    let mut command = Command::new(ourselves()?);
+    let (submitted, _) = children::said(command.args(typed).arg("--json").current_dir(&town.folder))?;
+    Ok((typed.join(" "), submitted))
 }
 
-/// Publishes one version of a record.
-pub(super) fn publish(town: &mut Town, register: &str, sample: &Sample) -> Result<Published, Failure> {
-    let (office, register) = town.register(register)?;
-    let key = sample.key();
-    let draft = sample.draft(register, &key, town.latest(register, &key)?)?;
-    let statement = office.publish(draft.record.clone())?;
-    let entered = town.enter(statement)?;
-    let (office, _) = town.register(draft.record.register.as_str())?;
-    for opening in &draft.erasable {
-        keep_outside(town, office, &entered.leaf, opening)?;
+/// Publishes records and says what the log then shows under their keys.
+pub(super) fn publish(
+    town: &mut Town,
+    register: &str,
+    name: &str,
+    lines: &str,
+    output: &Output,
+) -> Result<Vec<Published>, Failure> {
+    let (office, _) = town.register(register)?;
+    let (typed, submitted) = submit(town, office, register, name, lines)?;
+    if name == FIRST[0].0 {
+        output.say(&format!("   $ daybook {}\n", typed.replace(" --signer", " \\\n       --signer")));
     }
-    Ok(Published { entered, record: draft.record, sealed: draft.sealed })
-}
-
-/// Gives the log a value that it can destroy later, because it is not in the tree.
-fn keep_outside(town: &Town, office: &Office, leaf: &Hash, opening: &Opening) -> Result<(), Failure> {
-    let body = field_to_text(opening).into_bytes();
-    let path = format!("/records/{leaf}/disclosures");
-    let upload = Upload {
-        log: town.origin.to_string(),
-        agency: office.id.clone(),
-        path: path.clone(),
-        sha256: sha256(&body),
-        bytes: body.len() as u64,
-        at: now()?,
-    };
-    let note = upload.to_header(office.vouch(&upload.to_text()));
-    let answer = town.web.put(&format!("{}{path}", town.url), &note, body)?;
-    if answer.status == 200 {
-        return Ok(());
+    let mut all = Vec::new();
+    for became in submitted.records {
+        let refused = || Failure::Failed(became.detail.clone().unwrap_or_default());
+        let entered = town.take(town.folder.join(became.statement.as_ref().ok_or_else(refused)?))?;
+        let bytes = std::fs::read(&entered.file).map_err(Failure::file(&entered.file))?;
+        let statement = Statement::parse(&bytes).map_err(Failure::wrong)?;
+        let Body::Record(record) = statement.body().clone() else {
+            return Err(Failure::wrong(format!("entry {} is no record", entered.index)));
+        };
+        let published = Published { register: register.to_owned(), entered, statement, record };
+        say(town, &published, output)?;
+        all.push(published);
     }
-    Err(Failure::Failed(format!("the log does not keep a value: {}", answer.detail())))
+    Ok(all)
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Shown {
     index: u64,
     statement: serde_json::Value,
 }
 
 /// Says what the log shows under the record's key.
-pub(super) fn say(
-    town: &Town,
-    register: &str,
-    published: &Published,
-    output: &Output,
-) -> Result<(), Failure> {
-    let (office, definition) = town.register(register)?;
-    let url = town.record_url(definition, published.record.key.as_str());
+fn say(town: &Town, published: &Published, output: &Output) -> Result<(), Failure> {
+    let (office, definition) = town.register(&published.register)?;
+    let key = published.record.key.as_str();
+    let url = town.record_url(definition, key);
     let shown: Shown = town.web.get(&url)?.json()?;
     if shown.index != published.entered.index.get() {
         return Err(Failure::wrong(format!("{url} is not what was published last")));
     }
     // Where a title could identify a person there is none.
-    let name = title(&shown.statement).unwrap_or_else(|| format!("key {}", published.record.key.as_str()));
+    let name = shown.statement["title"].as_str().map_or_else(|| format!("key {key}"), str::to_owned);
     let (index, office, kept) = (shown.index, &office.title, definition.title.as_str());
     output.say(&format!("   {index:>3}  {office:<29} {kept:<20} {name}"));
     Ok(())
 }
 
-fn title(statement: &serde_json::Value) -> Option<String> {
-    statement["title"].as_str().map(str::to_owned)
-}
-
 /// An office tries to write into another's register.
 fn trespass(town: &Town, output: &Output) -> Result<(), Failure> {
-    let (_, contracts) = town.register("contracts")?;
     let (council, _) = town.register("notices")?;
-    let sample = samples::parse(FIRST[2].1)?.into_iter().next();
-    let sample = sample.ok_or_else(|| Failure::Failed("there is no sample of a contract".to_owned()))?;
-    let draft = sample.draft(contracts, "2026-99", None)?;
-    let refusal = town.must_refuse(&council.publish(draft.record)?, 403)?;
-    output.say(&format!("\n   The council tries to enter a contract in the procurement office's name. The log says:\n   \"{refusal}\"\n"));
+    let (_, submitted) = submit(town, council, CONTRACTS, "forged", FORGED)?;
+    let [Became { statement: _, detail: Some(refusal) }] = submitted.records.as_slice() else {
+        return Err(Failure::wrong("an office could write into another's register"));
+    };
+    output.say(&format!(
+        "\n   The council signs a contract in the procurement office's name. It is told:\n   \"{refusal}\"\n"
+    ));
     Ok(())
 }

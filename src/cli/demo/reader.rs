@@ -43,8 +43,8 @@ pub(super) fn check(town: &Town, index: LeafIndex, output: &Output) -> Result<Re
     let note = checkpoint.note().clone();
     let receipt = TlogProof { extra: None, index, proof: inclusion.proof, checkpoint: note };
     receipt.verify(&leaf_hash(&entry), &town.policy).map_err(Failure::wrong)?;
-    let file = write(town.folder.join("contract.record"), &entry)?;
-    let proof = write(town.folder.join("contract.record.tlog-proof"), &receipt.to_bytes())?;
+    let file = write(town.folder.join("contract.statement"), &entry)?;
+    let proof = write(town.folder.join("contract.statement.tlog-proof"), &receipt.to_bytes())?;
     output.say(&format!(
         "   Entry {index} and a receipt that the reader made from the tree verify without the log."
     ));
@@ -53,7 +53,7 @@ pub(super) fn check(town: &Town, index: LeafIndex, output: &Output) -> Result<Re
     if forged.as_bytes() == &entry[..] {
         return Err(Failure::wrong("the entry does not say what it should"));
     }
-    let forgery = write(town.folder.join("forged.record"), forged.as_bytes())?;
+    let forgery = write(town.folder.join("forged.statement"), forged.as_bytes())?;
     if !children::verify(&file, &proof, &town.policy_file)? {
         return Err(Failure::wrong("the reader's receipt does not verify"));
     }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use record::statement::Register;
-use serde::Deserialize;
 use tlog::hash::{Hash, leaf_hash};
 use tlog::ids::{LeafIndex, Origin};
 use tlog::policy::Policy;
@@ -61,30 +60,12 @@ pub(super) struct Entered {
     pub(super) file: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Latest {
-    leaf_hash: Hash64,
-}
-
-/// A hash as the log writes it.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Hash64(Hash);
-
-impl TryFrom<String> for Hash64 {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no hash"))
-    }
-}
-
 /// Makes the town's log, with its witnesses and its registrar.
 pub(super) fn found(folder: &Path, output: &Output) -> Result<Town, Failure> {
     let [witness, monitor] = children::find(output)?;
     let make = |name: &&'static str| Witness::make(&witness, name, &folder.join("witnesses").join(name));
     let receipts = folder.join("receipts");
-    for folder in [&folder.join("witnesses"), &receipts] {
+    for folder in [&folder.join("witnesses"), &folder.join("records"), &receipts] {
         std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
     }
     let witnesses: Vec<Witness> = WITNESSES.iter().map(make).collect::<Result<_, _>>()?;
@@ -95,12 +76,12 @@ pub(super) fn found(folder: &Path, output: &Output) -> Result<Town, Failure> {
     )?;
 
     let origin: Origin = ORIGIN.parse().map_err(Failure::failed)?;
-    let (file, keys) = (samples::town()?, folder.join("keys"));
-    let registrar = Office::found(&file.registrar.agency, &file.registrar.title, &keys, false)?;
+    let file = samples::town()?;
+    let registrar = Office::found(&file.registrar.agency, &file.registrar.title, folder, false)?;
     let genesis = registrar.genesis(&origin)?;
     let genesis_file = write(folder.join("genesis.txt"), &genesis)?;
     let agency = |agency: &samples::AgencyFile| {
-        let office = Office::found(&agency.named.agency, &agency.named.title, &keys, true)?;
+        let office = Office::found(&agency.named.agency, &agency.named.title, folder, true)?;
         Ok(Agency { office, registers: agency.registers(&origin)? })
     };
     let agencies = file.agencies.iter().map(agency).collect::<Result<_, Failure>>()?;
@@ -183,15 +164,6 @@ impl Town {
         format!("{}/registers/{}/{}/records/{key}", self.url, register.agency, register.register)
     }
 
-    /// The leaf hash of the version that is there now; none if there is none.
-    pub(super) fn latest(&self, register: &Register, key: &str) -> Result<Option<Hash>, Failure> {
-        let answer = self.web.get(&self.record_url(register, key))?;
-        if answer.status == 404 {
-            return Ok(None);
-        }
-        answer.json::<Latest>().map(|latest| Some(latest.leaf_hash.0))
-    }
-
     /// Hands a statement in, whatever the answer.
     pub(super) fn hand_in(&self, statement: &[u8]) -> Result<Answer, Failure> {
         self.web.post(&format!("{}/records", self.url), "text/plain", statement.to_vec())
@@ -208,13 +180,24 @@ impl Town {
         Ok(answer.detail())
     }
 
-    /// Hands a statement in. It is entered when its receipt holds under the policy; both are kept as files.
-    pub(super) fn enter(&mut self, statement: Vec<u8>) -> Result<Entered, Failure> {
-        let answer = self.hand_in(&statement)?;
+    /// Hands a statement in, and keeps it with its receipt as `daybook submit` does.
+    pub(super) fn enter(&mut self, statement: &[u8]) -> Result<Entered, Failure> {
+        let answer = self.hand_in(statement)?;
         if answer.status != 200 {
             return Err(Failure::Failed(format!("status {}: {}", answer.status, answer.detail())));
         }
-        let receipt = TlogProof::parse(&answer.body).map_err(Failure::wrong)?;
+        let name = format!("{:03}.statement", self.entries.len());
+        let file = write(self.folder.join("receipts").join(&name), statement)?;
+        write(receipt_of(&file), &answer.body)?;
+        self.take(file)
+    }
+
+    /// Takes note of a statement that was handed in. It is entered when the receipt beside it holds under the policy.
+    pub(super) fn take(&mut self, file: PathBuf) -> Result<Entered, Failure> {
+        let statement = std::fs::read(&file).map_err(Failure::file(&file))?;
+        let path = receipt_of(&file);
+        let receipt = std::fs::read(&path).map_err(Failure::file(&path))?;
+        let receipt = TlogProof::parse(&receipt).map_err(Failure::wrong)?;
         let leaf = leaf_hash(&statement);
         receipt.verify(&leaf, &self.policy).map_err(Failure::wrong)?;
         let index = receipt.index;
@@ -224,10 +207,12 @@ impl Town {
                 self.entries.len()
             )));
         }
-        let name = format!("{:03}.record", index.get());
-        let file = write(self.folder.join("receipts").join(&name), &statement)?;
-        write(receipt_of(&file), &answer.body)?;
         self.entries.push(statement);
         Ok(Entered { index, leaf, file })
+    }
+
+    /// A path as it is typed in the demonstration's folder.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
     }
 }

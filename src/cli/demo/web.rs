@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::fetch::{FetchOptions, Fetched, Fetcher};
-use http::{HeaderMap, HeaderValue, Method, header};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use super::super::failure::Failure;
-use crate::records::upload::UPLOAD_HEADER;
 
 const BYTES_MAX: usize = 1 << 20;
 /// How often a condition is looked at, and how many times.
@@ -65,16 +63,6 @@ impl Web {
     pub(super) fn post(&self, url: &str, kind: &'static str, body: Vec<u8>) -> Result<Answer, Failure> {
         let posted = self.runtime.block_on(self.fetcher.post(url, kind, body.into(), BYTES_MAX));
         posted.map(Answer::from).map_err(Failure::failed)
-    }
-
-    /// PUT, once, with the note that says by whom.
-    pub(super) fn put(&self, url: &str, note: &str, body: Vec<u8>) -> Result<Answer, Failure> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        headers.insert(UPLOAD_HEADER, HeaderValue::from_str(note).map_err(Failure::failed)?);
-        let put =
-            self.runtime.block_on(self.fetcher.send(Method::PUT, url, &headers, body.into(), BYTES_MAX));
-        put.map(Answer::from).map_err(Failure::failed)
     }
 
     /// Looks again and again until there is something.
