@@ -305,6 +305,7 @@ impl Entry {
         let attachments: Vec<Attachment> = self.enclosed.iter().map(public).collect();
         !self.withdraws
             && self.private.is_empty()
+            && self.enclosed.iter().all(|file| file.class == FieldClass::Public)
             && content.sealed.is_none()
             && content.erasable.is_empty()
             && content.title == self.title

@@ -49,7 +49,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError::Io`]; the file is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    put(path, bytes, 0o644)
+    put(path, bytes, 0o644, true)
+}
+
+/// Like [`replace`], without waiting for the disk: for what can be had again from the log.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, bytes, 0o644, false)
 }
 
 /// Writes a file that its owner alone may read.
@@ -57,10 +65,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// As [`replace`].
 pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    put(path, bytes, 0o600)
+    put(path, bytes, 0o600, true)
 }
 
-fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+fn put(path: &Path, bytes: &[u8], mode: u32, sync: bool) -> Result<(), FileError> {
     let failed = failed(path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(&failed)?;
@@ -73,7 +81,10 @@ fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     }
     let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside);
     let mut file = open.map_err(&failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(&failed)?;
+    file.write_all(bytes).map_err(&failed)?;
+    if sync {
+        file.sync_all().map_err(&failed)?;
+    }
     std::fs::rename(&aside, path).map_err(failed)
 }
 

@@ -159,6 +159,9 @@ pub(super) fn refused(what: &str, refusal: &Refusal) -> Failure {
                 latest.unwrap_or_default()
             )
         }
+        ("attachment-missing" | "attachment-differs", _) => {
+            " Run the same command again: the file is uploaded again".to_owned()
+        }
         ("other-signatures", _) => {
             " The same text is in the log, signed by others: nothing is to be done".to_owned()
         }

@@ -3,6 +3,7 @@
 use clap::Args;
 use daemon::clock::SystemClock;
 use record::ids::{AgencyId, RegisterId};
+use record::statement::{Body, Statement};
 use record::time::UtcTime;
 use tlog::ids::Origin;
 use tlog::policy::Policy;
@@ -59,16 +60,35 @@ impl Desk {
         })
     }
 
-    /// A register that must be open.
+    /// A register that must be open. Its definition, by which values are sorted into public and private ones, is the
+    /// agency's own word, proved to be in the log: the log alone could make a clerk publish what is sealed.
     pub(super) fn register(&self, place: &RegisterArg) -> Result<RegisterFacts, Failure> {
         let RegisterArg { agency, register } = place;
         let facts = self.client.register(agency, register).map_err(failed)?;
-        facts.ok_or_else(|| {
+        let facts = facts.ok_or_else(|| {
             Failure::Failed(format!(
                 "{agency} has no register {register} in this log. Open it with: daybook register open URL \
                  {agency}/{register} --title TEXT --licence TEXT --signer FILE"
             ))
-        })
+        })?;
+        let entered = self.client.entry(facts.latest.index).map_err(failed)?;
+        let proved = entered.filter(|entered| {
+            let statement = Statement::parse(&entered.bytes).map(|statement| statement.body().clone());
+            statement == Ok(Body::Register(facts.definition.clone()))
+        });
+        let proved = proved.ok_or_else(|| {
+            Failure::Wrong(format!(
+                "the log shows a definition of {place} that is not its entry {}",
+                facts.latest.index
+            ))
+        })?;
+        proved.verify(&self.policy).map_err(failed)?;
+        if facts.definition.agency != *agency || facts.definition.register != *register {
+            return Err(Failure::Wrong(format!(
+                "the log shows the definition of another register for {place}"
+            )));
+        }
+        Ok(facts)
     }
 }
 

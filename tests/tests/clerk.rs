@@ -270,6 +270,35 @@ fn two_hundred_lines_that_are_killed_in_the_middle_are_entered_once_each() {
 }
 
 #[test]
+fn a_submission_that_is_killed_again_and_again_comes_to_its_end() {
+    let desk = Desk::enrolled();
+    desk.open("country", &[]);
+    desk.write("all.ndjson", lines(150));
+    let place = format!("{AGENCY}/country");
+    let args = ["submit", "URL", "all.ndjson", "--register", &place, "--signer", "clerk.pem"];
+    // Each run is killed a little later: before the journal, in it, in an answer, between receipts.
+    for kill in 0..12_u64 {
+        let mut child = desk.command(&args).stdout(Stdio::null()).spawn().unwrap();
+        let reached = || {
+            let journal = std::fs::metadata(desk.path("all.ndjson.journal")).map_or(0, |file| file.len());
+            journal + desk.counts("country").0 * 1000
+        };
+        let goal = reached() + kill * 5000 + 1;
+        while child.try_wait().unwrap().is_none() && reached() < goal {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let report = desk.submit("country", "all.ndjson", &[]);
+    assert_eq!(report["refused"], 0);
+    assert_eq!(desk.counts("country"), (151, 150));
+    for line in 1..=150 {
+        desk.verify(&format!("all.ndjson.receipts/{line:06}.statement"));
+    }
+}
+
+#[test]
 fn a_log_that_goes_away_leaves_a_submission_that_goes_on_elsewhere() {
     let mut desk = Desk::enrolled();
     desk.open("person", &["--field", "name=string:erasable", "--field", "salary=string:sealed"]);

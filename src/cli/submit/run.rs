@@ -305,8 +305,8 @@ fn says_the_same(item: &Item, shown: &Shown) -> bool {
 /// Keeps statement and receipt, the statement first: a receipt of nothing would help nobody.
 fn keep(item: &Item, statement: &Statement, proof: &TlogProof) -> Result<(), Failure> {
     let path = item.statement_path();
-    files::replace(&path, &statement.to_bytes()).map_err(Failure::failed)?;
-    files::replace(&with_ending(&path, RECEIPT_ENDING), &proof.to_bytes()).map_err(Failure::failed)
+    files::replace_soon(&path, &statement.to_bytes()).map_err(Failure::failed)?;
+    files::replace_soon(&with_ending(&path, RECEIPT_ENDING), &proof.to_bytes()).map_err(Failure::failed)
 }
 
 fn key_of(statement: &Statement) -> Option<String> {
