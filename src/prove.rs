@@ -90,15 +90,34 @@ impl<S: TileSource> Prover<S> {
             return Err(ProveError::OutOfTree(index, size));
         }
         let mut wanted = inclusion_nodes(index, size)?;
+        if size == published.size {
+            return included(&self.fetch(plan_tiles(published, &wanted))?, index, published);
+        }
         wanted.extend(consistency_nodes(size, published.size)?);
         let tiles = self.fetch(plan_tiles(published, &wanted))?;
         let (head, _) = tiles.consistency(size)?;
-        let leaf = tiles.node(Node { height: 0, index: index.get() }).ok_or(TilesError::NotPlanned)?;
-        let plan = plan_inclusion(index, size)?;
-        let hashes = nodes(&tiles, plan.nodes())?;
-        let proof = plan.finish(&hashes)?;
-        check_inclusion(&leaf, index, &head, &proof)?;
-        Ok(Inclusion { leaf, head, proof })
+        included(&tiles, index, head)
+    }
+
+    /// Proves that each of these entries is in the published tree, in their order. Tiles that they share are read and
+    /// hashed once.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn inclusions(
+        &self,
+        indexes: &[LeafIndex],
+        published: TreeHead,
+    ) -> Result<Vec<Inclusion>, ProveError> {
+        let mut wanted = Vec::new();
+        for index in indexes {
+            if index.get() >= published.size.get() {
+                return Err(ProveError::OutOfTree(*index, published.size));
+            }
+            wanted.extend(inclusion_nodes(*index, published.size)?);
+        }
+        let tiles = self.fetch(plan_tiles(published, &wanted))?;
+        indexes.iter().map(|index| included(&tiles, *index, published)).collect()
     }
 
     /// Proves that the tree of `old` entries is a prefix of the tree of `new` ones; both are part of the
@@ -176,6 +195,16 @@ impl<S: TileSource> Prover<S> {
         let read = self.source.read(paths)?.into_iter();
         read.zip(paths).map(|(bytes, path)| bytes.ok_or(ProveError::Missing(*path))).collect()
     }
+}
+
+/// The proof out of authenticated tiles, checked.
+fn included(tiles: &AuthenticTiles, index: LeafIndex, head: TreeHead) -> Result<Inclusion, ProveError> {
+    let leaf = tiles.node(Node { height: 0, index: index.get() }).ok_or(TilesError::NotPlanned)?;
+    let plan = plan_inclusion(index, head.size)?;
+    let hashes = nodes(tiles, plan.nodes())?;
+    let proof = plan.finish(&hashes)?;
+    check_inclusion(&leaf, index, &head, &proof)?;
+    Ok(Inclusion { leaf, head, proof })
 }
 
 fn nodes(tiles: &AuthenticTiles, wanted: &[Node]) -> Result<Vec<Hash>, TilesError> {

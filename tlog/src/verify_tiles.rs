@@ -24,14 +24,17 @@
 use std::collections::BTreeMap;
 
 use crate::bundle::{self, BundleError};
-use crate::hash::{HASH_BYTES, Hash, leaf_hash};
+use crate::hash::{HASH_BYTES, Hash, leaf_hash, node_hash};
 use crate::ids::{LeafIndex, TreeHead, TreeSize};
 use crate::proof::{
     Plan, ProofError, check_consistency, check_inclusion, check_subtree_consistency, plan_consistency,
     plan_inclusion, plan_subtree_consistency,
 };
 use crate::tile::{Bundle, Tile, TilePath, partial_tiles, tile_at, tile_of};
-use crate::tree::{Node, fold, root_of};
+use crate::tree::{Node, fold};
+
+/// A full tile is a complete subtree of this height.
+const TILE_HEIGHT: u8 = 8;
 
 /// Why tiles were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +121,8 @@ impl TilePlan {
         }
         let mut tiles = BTreeMap::new();
         for (tile, bytes) in self.tiles.iter().zip(fetched) {
-            tiles.insert((tile.level(), tile.index()), (*tile, parse(*tile, bytes.as_ref())?));
+            let subtrees = Subtrees::over(parse(*tile, bytes.as_ref())?);
+            tiles.insert((tile.level(), tile.index()), (*tile, subtrees));
         }
         let authentic = AuthenticTiles { head: self.head, tiles };
         authentic.check_right_edge()?;
@@ -135,11 +139,47 @@ fn parse(tile: Tile, bytes: &[u8]) -> Result<Vec<Hash>, TilesError> {
     Ok(hashes.iter().map(|hash| Hash::from_bytes(*hash)).collect())
 }
 
+/// The hashes of a tile, and the roots of all complete subtrees over them by height. Each is computed once, however many
+/// proofs are made.
+#[derive(Clone, Debug)]
+struct Subtrees(Vec<Vec<Hash>>);
+
+impl Subtrees {
+    fn over(hashes: Vec<Hash>) -> Self {
+        let mut heights = vec![hashes];
+        while let Some(below) = heights.last().filter(|below| below.len() > 1) {
+            let pairs = below.as_chunks::<2>().0;
+            let above = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
+            heights.push(above);
+        }
+        Self(heights)
+    }
+
+    fn hashes(&self) -> &[Hash] {
+        &self.0[0]
+    }
+
+    /// The root of the subtree number `at` of this height.
+    fn root(&self, height: u8, at: usize) -> Option<Hash> {
+        self.0.get(usize::from(height))?.get(at).copied()
+    }
+
+    /// The largest complete subtrees, largest first.
+    fn peaks(&self) -> impl Iterator<Item = Hash> {
+        let width = self.hashes().len();
+        let heights = self.0.iter().enumerate().rev();
+        heights.filter_map(move |(height, roots)| {
+            // Where this height's bit of the width is set, its last subtree has none beside it to grow larger with.
+            if (width >> height) & 1 == 1 { roots.last().copied() } else { None }
+        })
+    }
+}
+
 /// Tiles that were proved to belong to the tree of a head.
 #[derive(Clone, Debug)]
 pub struct AuthenticTiles {
     head: TreeHead,
-    tiles: BTreeMap<(u8, u64), (Tile, Vec<Hash>)>,
+    tiles: BTreeMap<(u8, u64), (Tile, Subtrees)>,
 }
 
 impl AuthenticTiles {
@@ -147,12 +187,7 @@ impl AuthenticTiles {
     fn check_right_edge(&self) -> Result<(), TilesError> {
         let mut peaks = Vec::new();
         for partial in partial_tiles(self.head.size).collect::<Vec<_>>().into_iter().rev() {
-            let mut rest = self.hashes(partial).ok_or(TilesError::NotPlanned)?;
-            while let Some(height) = rest.len().checked_ilog2() {
-                let (peak, after) = rest.split_at(1 << height);
-                peaks.push(root_of(peak));
-                rest = after;
-            }
+            peaks.extend(self.subtrees(partial).ok_or(TilesError::NotPlanned)?.peaks());
         }
         let root = fold(&peaks).unwrap_or(Hash::EMPTY_ROOT);
         if root == self.head.root { Ok(()) } else { Err(TilesError::RightEdge(self.head.size)) }
@@ -160,11 +195,11 @@ impl AuthenticTiles {
 
     /// From the top down, so that the tile named is one whose parent is right.
     fn check_full_tiles(&self) -> Result<(), TilesError> {
-        for (tile, hashes) in self.tiles.values().rev().filter(|(tile, _)| tile.is_full()) {
+        for (tile, subtrees) in self.tiles.values().rev().filter(|(tile, _)| tile.is_full()) {
             let (parent, at) = tile.parent(self.head.size).ok_or(TilesError::NotPlanned)?;
             let expected =
                 self.hashes(parent).and_then(|above| above.get(at)).ok_or(TilesError::NotPlanned)?;
-            if root_of(hashes) != *expected {
+            if subtrees.root(TILE_HEIGHT, 0) != Some(*expected) {
                 return Err(TilesError::NotInTree(TilePath::Hashes(*tile)));
             }
         }
@@ -180,17 +215,20 @@ impl AuthenticTiles {
     /// The hashes of a tile; `None` if it was not among those planned.
     #[must_use]
     pub fn hashes(&self, tile: Tile) -> Option<&[Hash]> {
-        let (found, hashes) = self.tiles.get(&(tile.level(), tile.index()))?;
-        (*found == tile).then_some(hashes.as_slice())
+        self.subtrees(tile).map(Subtrees::hashes)
+    }
+
+    fn subtrees(&self, tile: Tile) -> Option<&Subtrees> {
+        let (found, subtrees) = self.tiles.get(&(tile.level(), tile.index()))?;
+        (*found == tile).then_some(subtrees)
     }
 
     /// The hash of a complete subtree; `None` if the tiles do not hold it.
     #[must_use]
     pub fn node(&self, node: Node) -> Option<Hash> {
-        let hashes = self.hashes(tile_of(node, self.head.size)?)?;
-        let within = node.height % 8;
-        let start = usize::try_from((node.index << within) % 256).ok()?;
-        Some(root_of(hashes.get(start..start + (1 << within))?))
+        let within = node.height % TILE_HEIGHT;
+        let at = usize::try_from(node.index % (1 << (TILE_HEIGHT - within))).ok()?;
+        self.subtrees(tile_of(node, self.head.size)?)?.root(within, at)
     }
 
     /// The inclusion proof of a leaf, checked. The leaf's level 0 tile and [`plan_inclusion`]'s nodes must have
