@@ -212,7 +212,10 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
     let index = Arc::new(reindex::open(dir, &tiles, head, limits.index_tail_entries_max)?);
     let records = match identity.admission {
         Admission::Open => None,
-        Admission::Records => Some(Records::open(dir, Arc::clone(&system.disk)).map_err(OpenError::Blobs)?),
+        Admission::Records => {
+            let (disk, clock) = (Arc::clone(&system.disk), Arc::clone(&system.clock));
+            Some(Records::open(dir, disk, clock).map_err(OpenError::Blobs)?)
+        }
     };
     let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
     let tail = TailLimits { heads_max: UNPUBLISHED_HEADS_MAX, entries_max: limits.unpublished_entries_max };
@@ -386,8 +389,7 @@ impl Engine {
         }
         if let Some(records) = &log.records {
             // Before anything is served: also what a vault that was put back from an older copy still has.
-            let Records { eraser, vault, .. } = records;
-            eraser.carry_out(vault, &log.index, &log.lookup, head.size)?;
+            records.eraser.carry_out(&records.vault, &log.index, &log.lookup, head.size)?;
         }
         Ok(())
     }

@@ -186,6 +186,9 @@ impl Threads {
                 while stopped.recv_timeout(HOUSEKEEPING_PAUSE) == Err(RecvTimeoutError::Timeout) {
                     housekeeper.step()?;
                     gauges.update(&log);
+                    if let Some(records) = &log.records {
+                        records.expire_uploads(&log.index, log.heads.committed());
+                    }
                 }
                 Ok(housekeeper.finish()?)
             }),

@@ -42,6 +42,7 @@ use crate::reader::Reader;
 pub use answer::AnswerBody;
 use answer::{Answer, holding, length, without_body};
 use limiter::Limiter;
+use records::receipts::ReceiptDesk;
 use route::Route;
 
 /// Requests that read the disk at the same time.
@@ -79,6 +80,7 @@ pub struct App {
     add_seconds: Histogram,
     networks: Limiter<IpAddr>,
     agencies: Limiter<AgencyId>,
+    desk: ReceiptDesk,
 }
 
 impl std::fmt::Debug for App {
@@ -117,6 +119,7 @@ impl HttpService {
             ),
             networks: Limiter::new(limits.network_statements_per_second_max, Arc::clone(clock)),
             agencies: Limiter::new(limits.agency_statements_per_second_max, Arc::clone(clock)),
+            desk: ReceiptDesk::default(),
             log,
         }))
     }

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use record::registry::{NotAllowed, Refusal, Signatures};
-use record::statement::{AttachmentContent, Body, Statement, StatementError};
+use record::statement::{AttachmentContent, Body, Record, Statement, StatementError};
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 
@@ -16,6 +16,7 @@ use super::{Admitted, Records, Refused, text_hash};
 use crate::log::Log;
 use crate::lookup::LookupError;
 use crate::pool::Pending;
+use crate::store::vault::VaultError;
 
 /// What a statement is to the log so far.
 #[derive(Debug)]
@@ -56,9 +57,33 @@ pub enum NotTaken {
         /// As it is.
         held: u64,
     },
+    /// An erasable attachment is there, and belongs to another record, or has another name or media type.
+    #[error(
+        "what was uploaded as {hash} is not the attachment {name:?} of this record, but another record's, or of another \
+         name, media type or length"
+    )]
+    AttachmentOther {
+        /// Its name in the statement.
+        name: String,
+        /// Its commitment.
+        hash: Hash,
+    },
+    /// A tombstone has taken it.
+    #[error("the attachment {name:?} ({hash}) was erased by the tombstone at {tombstone}; leave it out")]
+    AttachmentErased {
+        /// Its name in the statement.
+        name: String,
+        /// Its commitment.
+        hash: Hash,
+        /// The tombstone.
+        tombstone: LeafIndex,
+    },
     /// Whether an attachment is there cannot be told.
     #[error("the attachments cannot be read: {0}")]
     Blobs(std::io::Error),
+    /// Whether an erasable one is.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// Whether the text is known cannot be told.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -73,7 +98,10 @@ impl NotTaken {
             Self::Refused(refused) => refused.code(),
             Self::AttachmentMissing { .. } => "attachment_missing",
             Self::AttachmentLength { .. } => "attachment_length",
+            Self::AttachmentOther { .. } => "attachment_other",
+            Self::AttachmentErased { .. } => "attachment_erased",
             Self::Blobs(_) => "blobs",
+            Self::Vault(_) => "vault",
             Self::Lookup(error) => error.code(),
         }
     }
@@ -117,19 +145,39 @@ pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, N
     Ok(Examined::New(Box::new(Pending { entry: bytes, leaf, identity, absent_below, statement })))
 }
 
+/// Whether to examine these bytes may wait for the disk: a statement with attachments has this word in it.
+#[must_use]
+pub fn may_have_attachments(statement: &[u8]) -> bool {
+    const MEMBER: &[u8] = b"\"attachments\":[";
+    statement.windows(MEMBER.len()).any(|window| window == MEMBER)
+}
+
 fn check_attachments(records: &Records, statement: &Statement) -> Result<(), NotTaken> {
     let Body::Record(record) = statement.body() else { return Ok(()) };
     for attachment in record.content.iter().flat_map(|content| &content.attachments) {
-        let name = || attachment.name.as_str().to_owned();
-        let AttachmentContent::Public(hash) = &attachment.content else { continue };
-        match records.blobs.length(hash).map_err(NotTaken::Blobs)? {
-            None => return Err(NotTaken::AttachmentMissing { name: name(), hash: *hash }),
-            Some(held) if held != attachment.bytes => {
-                let stated = attachment.bytes;
-                return Err(NotTaken::AttachmentLength { name: name(), stated, held });
-            }
-            Some(_) => {}
+        let (name, stated) = (attachment.name.as_str().to_owned(), attachment.bytes);
+        match &attachment.content {
+            AttachmentContent::Public(hash) => match records.blobs.length(hash).map_err(NotTaken::Blobs)? {
+                None => return Err(NotTaken::AttachmentMissing { name, hash: *hash }),
+                Some(held) if held != stated => {
+                    return Err(NotTaken::AttachmentLength { name, stated, held });
+                }
+                Some(_) => {}
+            },
+            AttachmentContent::Erasable(hash) => check_erasable(records, record, name, *hash)?,
         }
     }
     Ok(())
+}
+
+/// That the attachment is there, and this record's: nobody may name another's, and erase it then.
+fn check_erasable(records: &Records, record: &Record, name: String, hash: Hash) -> Result<(), NotTaken> {
+    match records.vault.held(&hash, records.now_seconds())? {
+        Some(opening) if opening.name.as_str() == name && opening.is_of(record) => Ok(()),
+        Some(_) => Err(NotTaken::AttachmentOther { name, hash }),
+        None => Err(match records.vault.erased(&hash)? {
+            Some(tombstone) => NotTaken::AttachmentErased { name, hash, tombstone },
+            None => NotTaken::AttachmentMissing { name, hash },
+        }),
+    }
 }

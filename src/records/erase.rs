@@ -1,5 +1,8 @@
 //! Erasing what tombstones say: key and value are destroyed before a tombstone is acknowledged.
 //!
+//! What it takes are values of a version, and attachments by their commitments, which later versions may name as well: it
+//! takes them from those too. An upload that no version names in time is destroyed without one.
+//!
 //! A tombstone is first an entry like any other, committed and public, and only then carried out: a crash in between
 //! leaves a value that its tombstone says is gone. So every start carries out all tombstones of the log again before
 //! anything is served, which also covers a vault that was put back from an older copy. A reader is told "erased" by
@@ -9,9 +12,9 @@ use std::sync::{Mutex, PoisonError};
 
 use record::erasable::Erasures;
 use record::registry::Chain;
-use record::statement::{Body, EntryRef, Erased, Statement};
+use record::statement::{AttachmentContent, Body, EntryRef, Erased, Statement, Tombstone};
 use tlog::hash::Hash;
-use tlog::ids::TreeSize;
+use tlog::ids::{LeafIndex, TreeSize};
 
 use super::lists::{Lists, Order};
 use super::marks;
@@ -21,6 +24,8 @@ use crate::store::vault::{Vault, VaultError};
 
 /// Tombstones read at a time.
 const PAGE: usize = 256;
+/// An upload that no version names after so long is destroyed.
+pub const UNNAMED_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 /// Why it is not known whether everything is erased.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +74,53 @@ impl Eraser {
                     let at = EntryRef { index: place, leaf: tombstone.entry.leaf };
                     erasures.add(at, &tombstone.erased);
                     vault.erase(&tombstone.entry.leaf, |item| is_erased(&erasures, item))?;
+                    erase_attachments(vault, lookup, place, &tombstone)?;
                 }
                 *done = place.get() + 1;
             }
         }
     }
+}
+
+/// Destroys the attachments that a tombstone names, if they are that record's: anybody could name another's commitment.
+fn erase_attachments(
+    vault: &Vault,
+    lookup: &Lookup,
+    place: LeafIndex,
+    tombstone: &Tombstone,
+) -> Result<(), EraseError> {
+    let names = |name| tombstone.erased.contains(&Erased::Attachment(name));
+    if !tombstone.erased.iter().any(|erased| matches!(erased, Erased::Attachment(_))) {
+        return Ok(());
+    }
+    // The version comes before its tombstone.
+    let before = TreeSize::new(place.get()).expect("an index is a size");
+    let entry = lookup.entry(tombstone.entry.index, before)?;
+    let Ok(Body::Record(record)) = Statement::parse(&entry).map(|s| s.body().clone()) else { return Ok(()) };
+    for attachment in record.content.iter().flat_map(|content| &content.attachments) {
+        if let AttachmentContent::Erasable(commitment) = &attachment.content
+            && names(attachment.name.clone())
+        {
+            vault.erase_attachment(commitment, place, |opening| opening.is_of(&record))?;
+        }
+    }
+    Ok(())
+}
+
+/// Destroys uploads that no version among the first `size` entries names, though there was time enough.
+///
+/// # Errors
+/// [`EraseError`].
+pub fn expire(
+    vault: &Vault,
+    index: &IndexFollower,
+    size: TreeSize,
+    now_seconds: i64,
+) -> Result<usize, EraseError> {
+    vault.expire(now_seconds - UNNAMED_SECONDS_MAX, |commitment| {
+        let named = Lists::new(index, size).at(&marks::attachment(commitment), 0)?;
+        Ok::<_, EraseError>(named.is_some())
+    })
 }
 
 /// Whether an item of the vault is gone: a JSON Pointer a line, of which one is erased.

@@ -8,12 +8,14 @@
 //! | register | every statement about a register and its records |
 //! | keys | the first entry under each key of a register |
 //! | tombstones | every tombstone |
+//! | attachment | the versions that name an erasable attachment |
 //!
 //! Nothing here decides anything: marks are derived from an entry that is in the tree, in order, by the sequencer and
 //! by whoever builds the index anew.
 
 use record::registry::Chain;
-use record::statement::{Body, EntryRef, Statement};
+use record::statement::{Attachment, AttachmentContent, Body, EntryRef, Statement};
+use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
 
 use super::lists::Ends;
@@ -55,6 +57,12 @@ pub fn tombstones() -> ListId {
     ListId::new("tombstones", &[])
 }
 
+/// The versions that name the erasable attachment with this commitment.
+#[must_use]
+pub fn attachment(commitment: &Hash) -> ListId {
+    ListId::new("attachment", &[commitment.as_bytes()])
+}
+
 /// The lists that a statement stands in.
 fn lists(body: &Body) -> Vec<ListId> {
     let owner = body.agency().as_str();
@@ -70,12 +78,20 @@ fn lists(body: &Body) -> Vec<ListId> {
             if body.previous.is_none() {
                 lists.push(keys(owner, body.register.as_str()));
             }
+            lists.extend(body.content.iter().flat_map(|content| &content.attachments).filter_map(named));
         }
         Body::Tombstone(body) => {
             lists.extend([register(owner, body.register.as_str()), tombstones()]);
         }
     }
     lists
+}
+
+fn named(one: &Attachment) -> Option<ListId> {
+    match &one.content {
+        AttachmentContent::Erasable(commitment) => Some(attachment(commitment)),
+        AttachmentContent::Public(_) => None,
+    }
 }
 
 /// The marks of a statement besides its leaf's. They have to be pushed before `ends` is settled.

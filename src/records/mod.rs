@@ -25,8 +25,10 @@ pub mod views;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use daemon::clock::Clock;
 use record::registry::Registry;
 use record::registry::{Authentic, Refusal};
 use record::statement::Statement;
@@ -35,12 +37,15 @@ use tlog::ids::{LeafIndex, TreeSize};
 
 use crate::store::blobs::BlobStore;
 use crate::store::disk::Disk;
+use crate::store::index::IndexFollower;
 use crate::store::vault::Vault;
 use erase::Eraser;
 use views::Views;
 
+/// How often uploads that nobody names are looked for.
+const EXPIRE_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 /// What request handlers share in a log of records.
-#[derive(Debug)]
 pub struct Records {
     /// The registry, for readers.
     pub views: Arc<Views>,
@@ -50,6 +55,15 @@ pub struct Records {
     pub vault: Vault,
     /// Carries out tombstones.
     pub eraser: Eraser,
+    clock: Arc<dyn Clock>,
+    /// When uploads that nobody names are looked for again.
+    expire_at: Mutex<Duration>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").field("vault", &self.vault).finish_non_exhaustive()
+    }
 }
 
 impl Records {
@@ -57,10 +71,35 @@ impl Records {
     ///
     /// # Errors
     /// The system's answer.
-    pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let views = Arc::new(Views::new(TreeSize::ZERO, Arc::new(Registry::new())));
-        let vault = Vault::open(dir).map_err(io::Error::other)?;
-        Ok(Self { views, blobs: BlobStore::open(dir, disk)?, vault, eraser: Eraser::default() })
+        let vault = Vault::open(dir, Arc::clone(&disk)).map_err(io::Error::other)?;
+        let blobs = BlobStore::open(dir, disk)?;
+        Ok(Self { views, blobs, vault, eraser: Eraser::default(), clock, expire_at: Mutex::default() })
+    }
+
+    /// The time in seconds since 1970.
+    #[must_use]
+    pub fn now_seconds(&self) -> i64 {
+        i64::try_from(self.clock.unix_millis() / 1000).unwrap_or(i64::MAX)
+    }
+
+    /// Once an hour, destroys uploads of erasable attachments that no version names, though there was time enough.
+    /// A failure is said and tried again: nobody is shown them meanwhile.
+    pub fn expire_uploads(&self, index: &IndexFollower, committed: TreeSize) {
+        let now = self.clock.monotonic();
+        let mut due = self.expire_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < *due {
+            return;
+        }
+        *due = now + EXPIRE_PAUSE;
+        match erase::expire(&self.vault, index, committed, self.now_seconds()) {
+            Ok(0) => (),
+            Ok(destroyed) => {
+                tracing::info!(destroyed, "uploads that no version of a record names are destroyed")
+            }
+            Err(error) => tracing::error!(%error, "uploads that nobody names cannot be destroyed"),
+        }
     }
 }
 

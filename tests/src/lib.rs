@@ -15,6 +15,7 @@ pub mod minimal;
 pub mod records;
 pub mod server;
 pub mod testlog;
+pub mod uploads;
 pub mod volume;
 pub mod watch;
 pub mod witness;
@@ -327,6 +328,34 @@ impl Running {
             }
         }
     }
+}
+
+/// All bytes of all files below a folder, without blocks of nothing but zeroes.
+///
+/// # Panics
+/// If one cannot be read.
+#[must_use]
+pub fn all_bytes(folder: &Path) -> Vec<u8> {
+    const BLOCK_BYTES: usize = 4096;
+    let mut out = Vec::new();
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.is_dir() {
+            out.extend(all_bytes(&path));
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        // A preallocated journal is mostly that.
+        let blocks = bytes.chunks(BLOCK_BYTES).filter(|block| **block != [0; BLOCK_BYTES][..block.len()]);
+        blocks.for_each(|block| out.extend_from_slice(block));
+    }
+    out
+}
+
+/// Whether some bytes are among others.
+#[must_use]
+pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Copies a folder and all that is in it.

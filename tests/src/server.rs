@@ -111,6 +111,14 @@ impl Site {
         Self::make(root, &["--admission", "open", "--witness-policy", &file.to_string_lossy()])
     }
 
+    /// A log that is in the folder `log` of this directory already.
+    #[must_use]
+    pub fn around(root: TempDir) -> Self {
+        let site = Self { root, wrapper: Vec::new() };
+        site.configure("free_space_min = \"512MiB\"", "free_space_min = \"1MiB\"");
+        site
+    }
+
     fn make(root: TempDir, args: &[&str]) -> Self {
         let site = Self { root, wrapper: Vec::new() };
         let dir = site.dir().to_string_lossy().into_owned();
@@ -311,7 +319,14 @@ pub fn exchange(
 /// # Errors
 /// If there is no complete answer.
 pub fn exchange_raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
+    exchange_on(TcpStream::connect(address)?, request)
+}
+
+/// The same on a connection that is there.
+///
+/// # Errors
+/// If there is no complete answer.
+pub fn exchange_on(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Answer> {
     stream.set_read_timeout(Some(PATIENCE))?;
     // A server that refuses early may close before everything is sent.
     let _ = stream.write_all(request);

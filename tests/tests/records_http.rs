@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use record::statement::Body;
 use serde_json::Value;
 use tests::records::{Office, World, previous, sign};
-use tests::server::{Answer, ORIGIN, Server, Site};
+use tests::server::{Answer, ORIGIN, Server, Site, exchange_on};
 use tlog::hash::leaf_hash;
 use tlog::policy::Policy;
 use tlog::tlog_proof::TlogProof;
@@ -20,8 +20,8 @@ const STATEMENT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 
 /// A served log with an enrolled agency and its register `country`: three entries.
 struct Scene {
-    site: Site,
     server: Server,
+    site: Site,
     world: World,
     office: Arc<Office>,
 }
@@ -32,7 +32,7 @@ impl Scene {
         let server = site.start();
         let world = World::new(ORIGIN);
         let office = Arc::new(Office::new("treasury.example"));
-        let scene = Self { site, server, world, office };
+        let scene = Self { server, site, world, office };
         for statement in [scene.world.enrol(&scene.office), scene.world.open(&scene.office, "country")] {
             let answer = scene.post(&statement);
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -226,6 +226,35 @@ fn a_stream_of_statements_has_its_outcomes_in_order_and_a_bad_one_sinks_none() {
 }
 
 #[test]
+fn outcomes_of_a_stream_carry_receipts_where_they_are_asked_for() {
+    let scene = Scene::new();
+    let policy = scene.site.policy();
+    let first = scene.put("K0", None, "{}");
+    assert_eq!(scene.post(&first).status, 200);
+    let mut statements: Vec<Vec<u8>> =
+        (0..300).map(|key| scene.put(&format!("K{key}"), None, "{}")).collect();
+    statements[7] = b"no statement".to_vec();
+    statements[200] = scene.put("K0", None, r#"{"late":true}"#);
+    let answer = scene.server.post("/records/batch?receipts=true", &stream(&statements));
+    let outcomes = lines(&answer);
+    assert_eq!(outcomes.len(), 300);
+    for (at, (outcome, statement)) in outcomes.iter().zip(&statements).enumerate() {
+        if at == 7 || at == 200 {
+            assert!(outcome["problem"].is_object() && outcome.get("receipt").is_none(), "{outcome}");
+            continue;
+        }
+        let index = verify(outcome["receipt"].as_str().unwrap(), statement, &policy);
+        assert_eq!((index, &outcome["duplicate"]), (outcome["index"].as_u64().unwrap(), &(at == 0).into()));
+    }
+    let without = lines(&scene.server.post("/records/batch", &stream(&statements[..1])));
+    assert!(without[0].get("receipt").is_none());
+    for query in ["receipts", "receipts=yes", "from=1"] {
+        let answer = scene.server.post(&format!("/records/batch?{query}"), &stream(&statements[..1]));
+        assert_eq!(answer.status, 400, "{query}");
+    }
+}
+
+#[test]
 fn a_stream_that_breaks_off_in_a_statement_keeps_what_came_before() {
     let scene = Scene::new();
     let mut body = stream(&[scene.put("GB", None, "{}")]);
@@ -260,6 +289,55 @@ fn an_agency_that_sends_too_much_is_429_with_a_time_to_come_back() {
     // Others are not in its way, and nothing is charged to an agency that did not sign.
     let other = Office::new("health.example");
     assert_eq!(server.post("/records", &world.enrol(&other)).status, 200);
+}
+
+/// A request from another loopback network than every other client's.
+fn from_elsewhere(server: &Server, path: &str, body: &[u8]) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.9.8.7:0".parse().unwrap()).unwrap();
+        socket.connect(server.address()).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange_on(stream, &[head.as_bytes(), body].concat()).unwrap()
+}
+
+#[test]
+fn a_network_that_sends_too_much_is_429_while_it_reads_on_and_others_write() {
+    let site = Site::new("records");
+    site.configure("network_statements_per_second_max = 20000", "network_statements_per_second_max = 1");
+    let server = site.start();
+    let (world, office) = (World::new(ORIGIN), Office::new("treasury.example"));
+    let enrolment = world.enrol(&office);
+    // Far more at once than a second's worth: taken, and to be paid for afterwards.
+    let many = vec![b"x".to_vec(); 250];
+    let outcomes = lines(&server.post("/records/batch", &stream(&many)));
+    assert_eq!(outcomes.len(), 250);
+    assert!(outcomes.iter().all(|outcome| outcome["problem"]["status"] == 422), "{outcomes:?}");
+    let refused = server.post("/records", &enrolment);
+    assert_eq!((refused.status, &refused.json()["type"]), (429, &"urn:daybook:problem:too-many".into()));
+    let wait: u32 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=300).contains(&wait), "{wait}");
+    let batch = server.post("/records/batch", &stream(std::slice::from_ref(&enrolment)));
+    assert!(batch.text().contains("urn:daybook:problem:too-many"), "{}", batch.text());
+    let upload = server.send("PUT", &format!("/blobs/{}", "0".repeat(64)), &[], b"x");
+    assert_eq!(upload.status, 429, "uploads count as well");
+    for path in ["/checkpoint", "/agencies", "/entry/0"] {
+        assert_eq!(server.get(path).status, 200, "{path}: what is read does not count");
+    }
+    assert_eq!(server.checkpoint(&site.policy()).head().size.get(), 1, "nothing was stored");
+    let elsewhere = from_elsewhere(&server, "/records", &enrolment);
+    assert_eq!(elsewhere.status, 200, "{}", elsewhere.text());
+    let metrics = server.admin("/metrics");
+    assert!(
+        metrics.text().contains("daybook_http_responses_total{status=\"429\"}"),
+        "an operator can see it"
+    );
 }
 
 #[test]

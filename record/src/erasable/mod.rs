@@ -9,14 +9,17 @@
 //! commitment says nothing: 256 random bits stand before every guess. The commitment is over the value and not over a
 //! ciphertext, because authenticated encryption does not bind a key: one ciphertext can open to two values.
 //!
-//! [`store`] is how values lie on a disk; [`Erasures`] tells what tombstones have taken away.
+//! [`AttachmentOpening`] goes with an attachment; [`store`] is how values lie on a disk; [`Erasures`] tells what tombstones
+//! have taken away.
 
+mod attachment;
 pub mod store;
 
 use std::collections::BTreeMap;
 
 use tlog::hash::{Hash, sha256};
 
+pub use self::attachment::AttachmentOpening;
 use crate::ids::{AgencyId, Line, RecordKey, RegisterId};
 use crate::json::{Object, Value};
 use crate::opening::{Opening, Salt};

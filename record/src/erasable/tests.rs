@@ -75,6 +75,43 @@ fn an_attachment_opens_with_its_salt_alone() {
 }
 
 #[test]
+fn what_goes_with_an_attachment_belongs_to_one_file_name_and_record() {
+    let record = record();
+    let opening = AttachmentOpening {
+        place: Place::of(&record),
+        name: "letter.pdf".parse().unwrap(),
+        media: "application/pdf".parse().unwrap(),
+        bytes: 5,
+        salt: Salt::new([8; 32]),
+        sha256: sha256(b"%PDF-"),
+    };
+    assert!(opening.is_of(&record));
+    assert_eq!(opening.attachment(), record.content.as_ref().unwrap().attachments[0]);
+    let text = opening.to_text();
+    assert_eq!(AttachmentOpening::parse(&text).unwrap(), opening);
+    for (from, to) in
+        [("\"bytes\":5", "\"bytes\":5.0"), ("{", "{ "), ("application/pdf", "PDF"), ("}\n", "}")]
+    {
+        assert!(AttachmentOpening::parse(&text.replace(from, to)).is_err(), "{to}");
+    }
+    let mut elsewhere = record.clone();
+    elsewhere.key = "cd".repeat(16).parse().unwrap();
+    let others = [
+        AttachmentOpening { bytes: 6, ..opening.clone() },
+        AttachmentOpening { name: "other.pdf".parse().unwrap(), ..opening.clone() },
+        AttachmentOpening { media: "text/plain".parse().unwrap(), ..opening.clone() },
+        AttachmentOpening { salt: Salt::new([9; 32]), ..opening.clone() },
+        AttachmentOpening { sha256: sha256(b"%PDF+"), ..opening.clone() },
+        AttachmentOpening { place: Place::of(&elsewhere), ..opening.clone() },
+    ];
+    for other in others {
+        assert_ne!(other.commitment(), opening.commitment());
+        assert!(!other.is_of(&record));
+    }
+    assert!(!opening.is_of(&elsewhere), "copied to another record, commitment and all");
+}
+
+#[test]
 fn a_tombstone_takes_two_officers_and_names_what_is_there() {
     let mut world = world::World::new();
     let officers = world::signers("a.gov.example", &["alice", "amir"]);

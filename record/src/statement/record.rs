@@ -121,11 +121,11 @@ impl Sealed {
     }
 }
 
-fn count(number: i64) -> Value {
+pub(crate) fn count(number: i64) -> Value {
     Value::Number(Number::from_i64(number).expect("in range"))
 }
 
-fn media(value: Value) -> Read<Line> {
+pub(crate) fn media(value: Value) -> Read<Line> {
     let media: Line = parsed(value)?;
     let token = |text: &str| {
         let allowed =

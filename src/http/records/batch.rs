@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! body:    (u16 length, statement)*, big-endian, of any length; chunked or not
-//! answer:  one JSON object a line
+//! answer:  one JSON object a line, with `?receipts=true` the receipt in it
 //!          {"index":7,"leaf_hash":"...","duplicate":false}
 //!          {"problem":{"type":"urn:daybook:problem:inadmissible","status":422,"reason":"...",...}}
 //! ```
 //!
 //! Outcomes are sent while the body still comes. A bad statement does not sink the others. Whoever does not read the
 //! outcomes is not read from either: between the two a bounded number of statements is under way. A body that
-//! cannot be cut into statements ends the stream with a problem; what came before it has its outcomes.
+//! cannot be cut into statements ends the stream with a problem; what came before it has its outcomes. The answer is
+//! written by [`super::outcomes`].
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use daemon::problem::Problem;
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::{Value, json};
 use tlog::hash::leaf_hash;
 use tokio::sync::{mpsc, oneshot};
 
+use super::outcomes::{Group, Slot, failure};
 use super::post::is_tombstone;
 use super::problem;
 use crate::http::add::{BODY_IDLE, check_kind};
 use crate::http::answer::{BYTES, Caching, stream};
 use crate::http::limiter::network;
-use crate::http::{ANSWER_TIMEOUT, App, Outcome, error};
+use crate::http::{App, Outcome, error};
 use crate::log::AddError;
 use crate::pool;
-use crate::pool::{Decision, Pending, Placed, SubmitError};
+use crate::pool::{Pending, Placed, SubmitError};
 use crate::records::admit::{Examined, NotTaken, examine};
 
 /// Statements that are examined and submitted together.
@@ -51,25 +51,10 @@ const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
 const NDJSON: &str = "application/x-ndjson";
 
-/// One statement of a group.
-enum Slot {
-    /// Its outcome is known.
-    Known(Value),
-    /// The judge's next decision is its outcome.
-    Judged(String),
-}
-
-/// A group whose outcomes come in order.
-struct Group {
-    slots: Vec<Slot>,
-    answer: Option<oneshot::Receiver<pool::Outcome>>,
-    /// Something is to be erased before this group is answered.
-    erases: bool,
-}
-
 impl App {
     pub(super) fn post_records(self: Arc<Self>, request: Request<Incoming>) -> Outcome {
         check_kind(request.headers(), &[BYTES])?;
+        let receipts = wants_receipts(request.uri().query())?;
         let client = request.extensions().get().map(|ClientAddress(address)| network(*address));
         let (pieces, answer) = mpsc::channel(PIECES_MAX);
         let (groups, in_order) = mpsc::channel(GROUPS_MAX);
@@ -77,10 +62,10 @@ impl App {
         tokio::spawn(async move {
             if let Err(problem) = reader.read_groups(request.into_body(), client, &groups).await {
                 // If the writer has gone, the client has.
-                let _ = groups.send(Group::of(vec![failure(&problem)])).await;
+                let _ = groups.send(Group::of(vec![Slot::Refused(failure(&problem))])).await;
             }
         });
-        tokio::spawn(writer.write_outcomes(in_order, pieces));
+        tokio::spawn(writer.write_outcomes(in_order, pieces, receipts));
         Ok(stream(NDJSON, Caching::Never, answer))
     }
 
@@ -139,15 +124,15 @@ impl App {
         let (mut slots, mut pending) = (Vec::with_capacity(count), Vec::new());
         for (leaf, examined) in examined {
             slots.push(match examined {
-                Ok(Examined::Known(index)) => Slot::Known(accepted(&leaf, Placed { index, duplicate: true })),
+                Ok(Examined::Known(index)) => Slot::Placed(leaf, Placed { index, duplicate: true }),
                 Ok(Examined::New(new)) => match self.count_against_agency(&new, 1) {
                     Ok(()) => {
                         pending.push(*new);
                         Slot::Judged(leaf)
                     }
-                    Err(problem) => Slot::Known(failure(&problem)),
+                    Err(problem) => Slot::Refused(failure(&problem)),
                 },
-                Err(reason) => Slot::Known(failure(&self.reason(&reason))),
+                Err(reason) => Slot::Refused(failure(&self.reason(&reason))),
             });
         }
         if pending.is_empty() {
@@ -174,76 +159,14 @@ impl App {
         }
         Err(SubmitError::PoolFull)
     }
-
-    async fn write_outcomes(
-        self: Arc<Self>,
-        mut groups: mpsc::Receiver<Group>,
-        pieces: mpsc::Sender<io::Result<Bytes>>,
-    ) {
-        let mut listening = true;
-        while let Some(Group { slots, answer, erases }) = groups.recv().await {
-            let decided = match answer {
-                None => Ok(Vec::new()),
-                Some(answer) => match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-                    Ok(Ok(outcome)) => outcome,
-                    Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
-                },
-            };
-            let mut decided = decided.map_err(|error| self.add_failed(&AddError::Submit(error)));
-            if erases && let Err(problem) = self.carry_out_tombstones().await {
-                decided = Err(problem);
-            }
-            let mut decisions =
-                decided.inspect(|decisions| self.count_decisions(decisions)).map(Vec::into_iter);
-            let mut lines = Vec::new();
-            for slot in slots {
-                let line = match (slot, &mut decisions) {
-                    (Slot::Known(line), _) => line,
-                    (Slot::Judged(leaf), Ok(decisions)) => decisions.next().map_or_else(
-                        || failure(&error::internal()),
-                        |decision| decided_line(&leaf, &decision),
-                    ),
-                    (Slot::Judged(_), Err(problem)) => failure(problem),
-                };
-                serde_json::to_writer(&mut lines, &line).expect("an outcome has a JSON form");
-                lines.push(b'\n');
-            }
-            // What was taken is carried out to its end, also if the client has gone.
-            listening = listening && pieces.send(Ok(lines.into())).await.is_ok();
-        }
-    }
 }
 
-impl Group {
-    fn of(lines: Vec<Value>) -> Self {
-        Self { slots: lines.into_iter().map(Slot::Known).collect(), answer: None, erases: false }
-    }
-
-    fn failed(count: usize, problem: &Problem) -> Self {
-        Self::of(vec![failure(problem); count])
-    }
-}
-
-fn accepted(leaf: &str, placed: Placed) -> Value {
-    json!({ "index": placed.index.get(), "leaf_hash": leaf, "duplicate": placed.duplicate })
-}
-
-fn failure(problem: &Problem) -> Value {
-    json!({ "problem": problem.to_json() })
-}
-
-/// The entry in the way is named, and not shown: its receipt is at `/entry/<index>`.
-fn decided_line(leaf: &str, decision: &Decision) -> Value {
-    match decision {
-        Ok(placed) => accepted(leaf, *placed),
-        Err(refused) => {
-            let problem = problem::refused(refused);
-            let problem = match refused.shows() {
-                Some(index) => problem.with("latest", json!({ "index": index.get() })),
-                None => problem,
-            };
-            failure(&problem)
-        }
+/// Whether the query asks for receipts.
+fn wants_receipts(query: Option<&str>) -> Result<bool, Problem> {
+    match query.unwrap_or("") {
+        "" | "receipts=false" => Ok(false),
+        "receipts=true" => Ok(true),
+        _ => Err(problem::wrong_form("The query is receipts=true, or there is none.")),
     }
 }
 

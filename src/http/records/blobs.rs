@@ -1,4 +1,4 @@
-//! `PUT` and `GET /blobs/<sha256>`: public attachments.
+//! `PUT` and `GET /blobs/<sha256>`: public attachments. Erasable ones are at their commitments ([`super::attachments`]).
 //!
 //! An upload carries a note that a live key of an agency has signed ([`crate::records::upload`]). Its bytes go to the
 //! disk as they come, are hashed on the way, and have a name only once the hash is the name. `GET` streams them.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use daemon::listen::body::BodyError;
 use daemon::problem::Problem;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tlog::hash::Hash;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::problem;
 use crate::http::add::{BODY_IDLE, check_kind};
-use crate::http::answer::{BYTES, Caching, answer, json, stream};
+use crate::http::answer::{Answer, BYTES, Caching, answer, json, stream};
 use crate::http::{App, Outcome, error};
 use crate::log::AddError;
 use crate::pool::SubmitError;
@@ -25,7 +25,7 @@ use crate::records::upload::{UPLOAD_HEADER, Upload};
 use crate::store::blobs::BlobError;
 
 /// Pieces that wait between the network and the disk.
-const PIECES_MAX: usize = 4;
+pub(super) const PIECES_MAX: usize = 4;
 /// Bytes read from the disk at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -76,7 +76,7 @@ impl App {
 
     /// Passes a body of so many bytes on. A body that ends early or goes on is not passed on to its end, and the bytes
     /// that were are forgotten.
-    async fn pass_on(
+    pub(super) async fn pass_on(
         &self,
         mut body: Incoming,
         expected: u64,
@@ -122,47 +122,50 @@ impl App {
         Ok(bytes)
     }
 
-    pub(super) async fn get_blob(self: Arc<Self>, hash: Hash) -> Outcome {
+    /// A public attachment, or an erasable one by its commitment.
+    pub(super) async fn get_blob(self: Arc<Self>, name: Hash) -> Outcome {
         let opened = self.run_blocking(move |app| {
             let blobs = &app.records()?.blobs;
             let failed = |cause: io::Error| {
                 tracing::error!(%cause, "an attachment cannot be read");
                 error::internal()
             };
-            let length = blobs.length(&hash).map_err(failed)?;
-            Ok::<_, Problem>(length.zip(blobs.open_blob(&hash).map_err(failed)?))
+            let length = blobs.length(&name).map_err(failed)?;
+            Ok::<_, Problem>(length.zip(blobs.open_blob(&name).map_err(failed)?))
         });
-        let Some((length, mut file)) = opened.await?? else {
-            return Err(error::not_there(format!("The log holds no attachment {hash}.")));
+        let Some((length, mut file)) = opened.await?? else { return self.get_attachment(name).await };
+        let mut buffer = vec![0; READ_BYTES];
+        let next = move || {
+            let count = file.read(&mut buffer)?;
+            Ok((count > 0).then(|| Bytes::copy_from_slice(&buffer[..count])))
         };
-        let (pieces, body) = mpsc::channel(PIECES_MAX);
-        tokio::task::spawn_blocking(move || {
-            loop {
-                let mut buffer = vec![0; READ_BYTES];
-                let read = file.read(&mut buffer).map(|count| {
-                    buffer.truncate(count);
-                    Bytes::from(buffer)
-                });
-                let ended = read.as_ref().map_or(true, Bytes::is_empty);
-                if (!ended || read.is_err()) && pieces.blocking_send(read).is_err() {
-                    return;
-                }
-                if ended {
-                    return;
-                }
-            }
-        });
-        let mut found = match length {
-            0 => answer(BYTES, Caching::Forever, Bytes::new()),
-            _ => stream(BYTES, Caching::Forever, body),
-        };
-        let headers = found.headers_mut();
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        // What an agency uploads must never run as part of this site.
-        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-        headers
-            .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-        *found.status_mut() = StatusCode::OK;
-        Ok(found)
+        Ok(download(Caching::Forever, length, next))
     }
+}
+
+/// An attachment piece by piece, read on a thread of its own. An error breaks the connection off.
+pub(super) fn download(
+    caching: Caching,
+    length: u64,
+    mut next: impl FnMut() -> io::Result<Option<Bytes>> + Send + 'static,
+) -> Answer {
+    let (pieces, body) = mpsc::channel(PIECES_MAX);
+    tokio::task::spawn_blocking(move || {
+        while let Some(piece) = next().transpose() {
+            let failed = piece.is_err();
+            if pieces.blocking_send(piece).is_err() || failed {
+                return;
+            }
+        }
+    });
+    let mut found = match length {
+        0 => answer(BYTES, caching, Bytes::new()),
+        _ => stream(BYTES, caching, body),
+    };
+    let headers = found.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    // What an agency uploads must never run as part of this site.
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    found
 }

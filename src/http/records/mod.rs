@@ -3,22 +3,26 @@
 //! | Room | Does |
 //! |---|---|
 //! | `route` | what a path means |
-//! | `post` | one statement, or a stream of them |
-//! | `blobs`, `disclosures` | attachments; values outside the tree, until they are erased |
+//! | `post`, `batch`, `outcomes`, `receipts` | one statement, or a stream of them and its answer |
+//! | `blobs`, `attachments` | public attachments; erasable ones, until they are erased |
+//! | `disclosures` | values outside the tree, until they are erased |
 //! | `query`, `read` | agencies, registers, records and histories, as JSON and CSV |
 //! | `pages`, `texts` | the same for people, in two languages |
 //! | `problem` | from a refusal to a problem document |
 //!
 //! In a log that takes any bytes nothing is at these paths.
 
+mod attachments;
 mod batch;
 mod blobs;
 mod disclosures;
+mod outcomes;
 mod pages;
 mod post;
 mod problem;
 mod query;
 mod read;
+pub(super) mod receipts;
 pub mod route;
 mod texts;
 
@@ -32,6 +36,7 @@ use hyper::body::Incoming;
 use super::limiter::network;
 use super::{App, Outcome, error};
 use crate::records::Records;
+use attachments::ATTACHMENT_HEADER;
 use route::RecordsRoute;
 
 impl App {
@@ -41,14 +46,19 @@ impl App {
         request: Request<Incoming>,
     ) -> Outcome {
         self.records()?;
-        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+        let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+        // A stream's statements are counted as they come.
+        if !reads && route != RecordsRoute::SubmitBatch {
             self.count_against_network(&request, 1)?;
         }
         match route {
             RecordsRoute::Submit => self.post_record(request).await,
             RecordsRoute::SubmitBatch => self.post_records(request),
             RecordsRoute::Blob(hash) if *request.method() == Method::PUT => {
-                self.put_blob(hash, request).await
+                match request.headers().contains_key(ATTACHMENT_HEADER) {
+                    true => self.put_attachment(hash, request).await,
+                    false => self.put_blob(hash, request).await,
+                }
             }
             RecordsRoute::Blob(hash) => self.get_blob(hash).await,
             RecordsRoute::Disclosures(leaf) if *request.method() == Method::PUT => {

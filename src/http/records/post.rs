@@ -27,7 +27,7 @@ use crate::http::proof::receipt;
 use crate::http::{App, Outcome, error};
 use crate::log::{AddError, Admitted};
 use crate::pool::{Decision, Placed, SubmitError};
-use crate::records::admit::{Examined, NotTaken, examine};
+use crate::records::admit::{Examined, NotTaken, examine, may_have_attachments};
 use crate::records::text_hash;
 
 /// What may be sent as a statement.
@@ -123,13 +123,16 @@ impl App {
         carried_out.await?
     }
 
-    /// Examines a statement: here if the index answers from memory, on a blocking thread if an entry has to be read.
+    /// Examines a statement: here if the index answers from memory, on a blocking thread if an entry or attachments have
+    /// to be looked at.
     async fn examined(self: &Arc<Self>, bytes: Bytes) -> Result<Examined, Problem> {
         let committed = self.log.heads.committed();
         let known = text_hash(&bytes).map(|text| self.log.index.lookup_text(&text, committed));
         let examined = match known {
-            Some(Ok(None)) | None => examine(&self.log, self.records()?, bytes),
-            Some(_) => {
+            Some(Ok(None)) | None if !may_have_attachments(&bytes) => {
+                examine(&self.log, self.records()?, bytes)
+            }
+            _ => {
                 let app = Arc::clone(self);
                 let work = move || Ok(examine(&app.log, app.records()?, bytes));
                 tokio::task::spawn_blocking(work).await.map_err(|_| error::internal())??
@@ -189,21 +192,6 @@ impl App {
             }
             Err(_) => problem,
         }
-    }
-
-    /// A receipt under the published checkpoint. Waits for its turn: what was stored must be answered.
-    async fn receipt_of(self: &Arc<Self>, index: LeafIndex) -> Result<String, Problem> {
-        let made = self.run_blocking(move |app| {
-            let published = app.log.published();
-            let head = published.head();
-            let inclusion = app.prover.inclusion(index, head.size, head)?;
-            Ok::<_, crate::prove::ProveError>(receipt(
-                index,
-                inclusion.proof,
-                published.checkpoint.note().clone(),
-            ))
-        });
-        made.await?.map_err(|error| error::prove(&error))
     }
 
     pub(super) fn count_decisions(&self, decisions: &[Decision]) {

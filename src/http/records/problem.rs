@@ -63,13 +63,19 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
                 .with("attachment", name.as_str())
                 .with("upload", format!("/blobs/{hash}"))
         }
-        NotTaken::AttachmentLength { name, .. } => {
+        NotTaken::AttachmentErased { name, .. } => {
+            let title = "Attachment erased";
+            Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
+                .with("reason", code)
+                .with("attachment", name.as_str())
+        }
+        NotTaken::AttachmentLength { name, .. } | NotTaken::AttachmentOther { name, .. } => {
             let title = "Attachment differs";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-differs", title, detail)
                 .with("reason", code)
                 .with("attachment", name.as_str())
         }
-        NotTaken::Blobs(_) | NotTaken::Lookup(_) => return None,
+        NotTaken::Blobs(_) | NotTaken::Vault(_) | NotTaken::Lookup(_) => return None,
     })
 }
 
@@ -124,7 +130,17 @@ pub(super) fn other_bytes(wanted: &Hash, found: &Hash) -> Problem {
 }
 
 pub(super) fn does_not_open() -> Problem {
-    let detail = "The document opens no commitment of this version of the record.";
+    not_opening("The document opens no commitment of this version of the record.")
+}
+
+pub(super) fn opening_differs() -> Problem {
+    not_opening(
+        "What the header Daybook-Attachment says does not give the commitment in the path, or names other bytes than the \
+         upload note.",
+    )
+}
+
+fn not_opening(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "does-not-open", "Does not open", detail)
         .with("reason", "does_not_open")
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/vault/values.sqlite   value(leaf, item, sealed)   what `record::erasable::store` makes of the value
 //! DIR/vault/keys.sqlite     key(leaf, item, key)        what destroys it
+//! DIR/vault/attachments/    see [`attachments`]
 //! ```
 //!
 //! Erasing destroys the key first, overwrites it in its file, and empties the write-ahead log; then the value goes. Keys
@@ -11,19 +12,37 @@
 //!
 //! Absent on purpose: who may read, and tombstones, which [`crate::records::erase`] follows.
 
+pub mod attachments;
+pub mod file;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use record::erasable::store::{FILE_NONCE_BYTES, KEY_BYTES, RecordSecret, StoreError, decrypt, encrypt};
 use rusqlite::{Connection, OptionalExtension, params};
 use tlog::hash::Hash;
 
+use super::disk::Disk;
+
 const FOLDER: &str = "vault";
+/// The version of both databases.
+const VERSION: i64 = 1;
 const VALUES: &str = "CREATE TABLE IF NOT EXISTS value (
     leaf BLOB NOT NULL, item TEXT NOT NULL, commitment BLOB NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (leaf, item)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attachment (
+    commitment BLOB NOT NULL PRIMARY KEY, opening BLOB NOT NULL, at INTEGER NOT NULL, named INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unnamed ON attachment (at) WHERE named = 0;
+CREATE TABLE IF NOT EXISTS erased (
+    commitment BLOB NOT NULL PRIMARY KEY, tombstone INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;";
 const KEYS: &str = "CREATE TABLE IF NOT EXISTS key (
     leaf BLOB NOT NULL, item TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (leaf, item)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attachment (
+    commitment BLOB NOT NULL PRIMARY KEY, key BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
 /// Why the vault does not serve.
@@ -38,29 +57,61 @@ pub enum VaultError {
     /// A value does not open.
     #[error("an erasable value is damaged: {0}")]
     Store(#[from] StoreError),
+    /// A file cannot be read or written.
+    #[error("a file of an erasable attachment cannot be read or written: {0}")]
+    File(#[from] std::io::Error),
+    /// What lies beside an attachment does not open its commitment.
+    #[error("what is kept for the erasable attachment {0} does not open it")]
+    Opening(Hash),
+    /// What was deleted is still in the write-ahead log.
+    #[error("what was erased is still in a write-ahead log, because another program has the database open")]
+    Busy,
+    /// Another program wrote it.
+    #[error("{file} was written by a newer Daybook (version {1}); start that one", file = .0.display())]
+    Newer(PathBuf, i64),
 }
 
 /// The erasable values of a log.
-#[derive(Debug)]
 pub struct Vault {
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+    /// Makes names of files written aside unique within the process.
+    incoming: AtomicU64,
     /// Used by one caller at a time: values first, then keys.
     open: Mutex<(Connection, Connection)>,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 /// Two random secrets for one value.
 pub type Secrets = ([u8; KEY_BYTES], [u8; FILE_NONCE_BYTES]);
 
 impl Vault {
-    /// Opens the vault in the log's directory, creating it if there is none.
+    /// Opens the vault in the log's directory, creating it if there is none. What was left half written there is
+    /// removed.
     ///
     /// # Errors
     /// [`VaultError`], here and below.
-    pub fn open(dir: &Path) -> Result<Self, VaultError> {
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Self, VaultError> {
         let folder = dir.join(FOLDER);
-        std::fs::create_dir_all(&folder).map_err(|error| VaultError::Io(folder.clone(), error))?;
+        let incoming = folder.join(attachments::FOLDER).join(attachments::INCOMING);
+        match std::fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(VaultError::Io(incoming, error));
+            }
+            _ => disk.create_dir_all(&incoming).map_err(|error| VaultError::Io(incoming, error))?,
+        }
         let values = connect(&folder.join("values.sqlite"), VALUES)?;
         let keys = connect(&folder.join("keys.sqlite"), KEYS)?;
-        Ok(Self { open: Mutex::new((values, keys)) })
+        Ok(Self { folder, disk, incoming: AtomicU64::new(0), open: Mutex::new((values, keys)) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Connection, Connection)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a value of the version with this leaf hash. Durable when it returns; the same item again is replaced.
@@ -77,7 +128,7 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let secret = RecordSecret::new(key);
         let sealed = encrypt(&secret, nonce, commitment, value);
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.lock();
         let (values, keys) = &*open;
         let leaf = leaf.as_bytes().as_slice();
         // A key without its value is harmless; a value without its key is lost.
@@ -97,7 +148,7 @@ impl Vault {
     /// # Errors
     /// As above.
     pub fn of(&self, leaf: &Hash) -> Result<Vec<(String, Vec<u8>)>, VaultError> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.lock();
         let (values, keys) = &*open;
         let mut query = values
             .prepare_cached("SELECT item, commitment, sealed FROM value WHERE leaf = ?1 ORDER BY item")?;
@@ -124,7 +175,7 @@ impl Vault {
     /// # Errors
     /// As above; it is to be tried again.
     pub fn erase(&self, leaf: &Hash, is_erased: impl Fn(&str) -> bool) -> Result<usize, VaultError> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.lock();
         let mut erased = 0;
         for (connection, table) in [(&open.1, "key"), (&open.0, "value")] {
             let mut query = connection.prepare(&format!("SELECT item FROM {table} WHERE leaf = ?1"))?;
@@ -136,7 +187,7 @@ impl Vault {
                 connection.execute(&statement, params![leaf.as_bytes(), item])?;
             }
             if !gone.is_empty() {
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+                empty_log(connection)?;
                 erased += 1;
             }
         }
@@ -144,40 +195,25 @@ impl Vault {
     }
 }
 
+/// Moves everything from the write-ahead log to its place, where what was deleted has been overwritten, and empties it.
+fn empty_log(connection: &Connection) -> Result<(), VaultError> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 { Ok(()) } else { Err(VaultError::Busy) }
+}
+
 fn connect(path: &Path, schema: &str) -> Result<Connection, VaultError> {
     let connection = Connection::open(path)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Err(VaultError::Newer(path.to_owned(), version));
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.execute_batch(schema)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
     Ok(connection)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tlog::hash::{leaf_hash, sha256};
-
-    #[test]
-    fn a_value_comes_back_until_it_is_erased_and_leaves_no_trace_in_any_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::open(dir.path()).unwrap();
-        let (leaf, other) = (leaf_hash(b"record"), leaf_hash(b"other"));
-        let commitment = sha256(b"commitment");
-        let key = [0xa7; KEY_BYTES];
-        vault.put(&leaf, "/erasable/name", &commitment, b"a name", (key, [1; 19])).unwrap();
-        vault.put(&leaf, "/erasable/note", &commitment, b"a note", ([3; 32], [2; 19])).unwrap();
-        vault.put(&other, "/erasable/name", &commitment, b"another", ([4; 32], [3; 19])).unwrap();
-        assert_eq!(vault.of(&leaf).unwrap().len(), 2);
-        assert!(vault.erase(&leaf, |item| item == "/erasable/name").unwrap() > 0);
-        assert_eq!(vault.of(&leaf).unwrap(), [("/erasable/note".to_owned(), b"a note".to_vec())]);
-        assert_eq!(vault.of(&other).unwrap().len(), 1);
-        assert_eq!(vault.erase(&leaf, |item| item == "/erasable/name").unwrap(), 0, "once is enough");
-        for file in std::fs::read_dir(dir.path().join(FOLDER)).unwrap() {
-            let bytes = std::fs::read(file.unwrap().path()).unwrap();
-            assert!(!bytes.windows(32).any(|window| window == key), "the key is in no file");
-        }
-        drop(vault);
-        assert_eq!(Vault::open(dir.path()).unwrap().of(&leaf).unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -1,0 +1,188 @@
+//! `PUT` and `GET /blobs/<commitment>`: erasable attachments.
+//!
+//! ```text
+//! PUT   Daybook-Upload: as for a public one        Daybook-Attachment: what opens the commitment, in base64
+//! GET   the file                                   Daybook-Attachment: the same, to check the file with
+//! ```
+//!
+//! Anybody may read one, from when a published version names it until a tombstone takes it; then the answer is 410 with the
+//! tombstone's receipt, and a download that is under way ends. What only some may read does not belong here. Nothing of an
+//! answer is kept by anybody between.
+
+use std::io;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use daemon::problem::Problem;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use hyper::body::Incoming;
+use record::erasable::AttachmentOpening;
+use tlog::hash::Hash;
+use tlog::ids::LeafIndex;
+use tokio::sync::mpsc;
+
+use super::blobs::{PIECES_MAX, download};
+use super::problem;
+use crate::http::add::check_kind;
+use crate::http::answer::{BYTES, Caching, json};
+use crate::http::{App, Outcome, error};
+use crate::records::lists::Lists;
+use crate::records::marks;
+use crate::store::vault::VaultError;
+use crate::store::vault::attachments::KeepError;
+use crate::store::vault::file::Outgoing;
+
+/// The header that carries what opens the commitment, up and down.
+pub(super) const ATTACHMENT_HEADER: HeaderName = HeaderName::from_static("daybook-attachment");
+
+/// What is known of a commitment.
+enum Found {
+    /// A tombstone has taken it.
+    Erased(LeafIndex),
+    /// It is there, and a published version names it.
+    Shown(Box<(AttachmentOpening, Outgoing)>),
+    /// Nobody is to know of it.
+    Nothing,
+}
+
+fn failed(cause: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%cause, "an erasable attachment cannot be kept or read");
+    error::internal()
+}
+
+impl App {
+    pub(super) async fn put_attachment(
+        self: Arc<Self>,
+        commitment: Hash,
+        request: Request<Incoming>,
+    ) -> Outcome {
+        check_kind(request.headers(), &[BYTES])?;
+        let upload = self.upload_note(&request, &format!("/blobs/{commitment}"))?;
+        let opening = opening(request.headers())?;
+        if (opening.commitment(), opening.sha256, opening.bytes) != (commitment, upload.sha256, upload.bytes)
+        {
+            return Err(problem::opening_differs());
+        }
+        if opening.place.agency != upload.agency {
+            return Err(problem::not_the_agencys(&upload.agency));
+        }
+        let bytes_max = self.log.config.limits.attachment_bytes_max.0;
+        if upload.bytes > bytes_max {
+            return Err(problem::attachment_too_large(bytes_max));
+        }
+        self.refuse_erased(commitment).await?;
+        let (pieces, incoming) = mpsc::channel(PIECES_MAX);
+        let app = Arc::clone(&self);
+        let written = tokio::task::spawn_blocking(move || app.keep_attachment(&opening, incoming));
+        let came = self.pass_on(request.into_body(), upload.bytes, pieces).await;
+        let written = written.await.map_err(|_| error::internal())?;
+        came?;
+        match written {
+            Ok(()) => {}
+            Err(KeepError::OtherBytes { wanted, found }) => {
+                return Err(problem::other_bytes(&wanted, &found));
+            }
+            Err(KeepError::Erased(_)) => return Err(problem::erased()),
+            Err(cause) => return Err(failed(&cause)),
+        }
+        let kept = serde_json::json!({ "commitment": commitment.to_string(), "bytes": upload.bytes });
+        Ok(json(Caching::Never, &kept))
+    }
+
+    fn keep_attachment(
+        &self,
+        opening: &AttachmentOpening,
+        mut pieces: mpsc::Receiver<Option<Bytes>>,
+    ) -> Result<(), KeepError> {
+        let none = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let records = self.log.records.as_ref().ok_or_else(none)?;
+        let mut incoming = records.vault.begin(&opening.commitment(), &*self.random)?;
+        loop {
+            match pieces.blocking_recv() {
+                Some(Some(bytes)) => incoming.write(&bytes)?,
+                Some(None) => break,
+                // Broken off: what came is dropped.
+                None => return Err(none().into()),
+            }
+        }
+        records.vault.keep(incoming, opening, records.now_seconds())
+    }
+
+    async fn refuse_erased(self: &Arc<Self>, commitment: Hash) -> Result<(), Problem> {
+        let erased = self.run_blocking(move |app| {
+            let erased = app.records()?.vault.erased(&commitment);
+            erased.map_err(|cause| failed(&cause))
+        });
+        match erased.await?? {
+            Some(tombstone) => Err(self.with_entry(problem::erased(), "tombstone", Some(tombstone)).await),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn get_attachment(self: Arc<Self>, commitment: Hash) -> Outcome {
+        let found = self.run_blocking(move |app| app.find_attachment(&commitment)).await??;
+        let (opening, mut outgoing) = match found {
+            Found::Shown(found) => *found,
+            Found::Nothing => {
+                return Err(error::not_there(format!("The log shows no attachment {commitment}.")));
+            }
+            Found::Erased(tombstone) => {
+                return Err(self.with_entry(problem::erased(), "tombstone", Some(tombstone)).await);
+            }
+        };
+        let app = Arc::clone(&self);
+        let next = move || {
+            // A tombstone that is carried out meanwhile ends the download.
+            let records = app.log.records.as_ref().ok_or(io::ErrorKind::NotFound)?;
+            if !records.vault.has_key(&commitment).map_err(io::Error::other)? {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let chunk = outgoing.next_chunk().map_err(|cause| {
+                tracing::error!(%cause, %commitment, "an erasable attachment cannot be read to its end");
+                io::Error::other(cause)
+            })?;
+            Ok(chunk.map(Bytes::from))
+        };
+        let mut answer = download(Caching::Never, opening.bytes, next);
+        let headers = answer.headers_mut();
+        let opening = HeaderValue::from_str(&STANDARD.encode(opening.to_text()));
+        headers.insert(ATTACHMENT_HEADER, opening.map_err(|_| error::internal())?);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_name(ATTACHMENT_HEADER));
+        Ok(answer)
+    }
+
+    fn find_attachment(&self, commitment: &Hash) -> Result<Found, Problem> {
+        let vault = &self.records()?.vault;
+        if let Some(tombstone) = vault.erased(commitment).map_err(|cause| failed(&cause))? {
+            return Ok(Found::Erased(tombstone));
+        }
+        let lists = Lists::new(&self.log.index, self.log.published().head().size);
+        let named = lists.at(&marks::attachment(commitment), 0).map_err(|cause| failed(&cause))?;
+        let Some(index) = named else { return Ok(Found::Nothing) };
+        match vault.attachment(commitment) {
+            Ok(Some(found)) => Ok(Found::Shown(Box::new(found))),
+            Ok(None) => {
+                tracing::error!(%index, %commitment, "an erasable attachment is gone, and no tombstone took it");
+                Ok(Found::Nothing)
+            }
+            Err(cause @ (VaultError::File(_) | VaultError::Store(_) | VaultError::Opening(_))) => {
+                tracing::error!(%index, %commitment, %cause, "an erasable attachment is damaged; put it back from a backup");
+                Err(error::internal())
+            }
+            Err(cause) => Err(failed(&cause)),
+        }
+    }
+}
+
+fn opening(headers: &HeaderMap) -> Result<AttachmentOpening, Problem> {
+    let header = headers.get(ATTACHMENT_HEADER).and_then(|value| STANDARD.decode(value.as_bytes()).ok());
+    let text = header.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.and_then(|text| AttachmentOpening::parse(&text).ok()).ok_or_else(|| {
+        error::malformed(
+            "The header Daybook-Attachment is not the base64 of what opens an attachment's commitment, which begins with \
+             daybook/erasable-attachment/v1.",
+        )
+    })
+}
