@@ -95,9 +95,7 @@ impl Records {
         *due = now + EXPIRE_PAUSE;
         match erase::expire(&self.vault, index, committed, self.now_seconds()) {
             Ok(0) => (),
-            Ok(destroyed) => {
-                tracing::info!(destroyed, "uploads that no version of a record names are destroyed")
-            }
+            Ok(destroyed) => tracing::info!(destroyed, "uploads that no version of a record names are gone"),
             Err(error) => tracing::error!(%error, "uploads that nobody names cannot be destroyed"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_monitor;
+mod bench_records;
 mod bench_search;
 mod bench_witness;
 mod browser;
@@ -76,6 +77,24 @@ enum Command {
         #[arg(long)]
         debug: bool,
     },
+    /// Measures records: writing, reading a long history, replaying. Prints its table.
+    BenchRecords {
+        /// Entries in the large log.
+        #[arg(long, default_value_t = 5_000_000)]
+        large: u64,
+        /// Versions of one key in it.
+        #[arg(long, default_value_t = 10_000)]
+        versions: u64,
+        /// Statements of each measurement of writing.
+        #[arg(long, default_value_t = 200_000)]
+        statements: u64,
+        /// Statements that are replayed.
+        #[arg(long, default_value_t = 1_000_000)]
+        replayed: u64,
+        /// With executables that are not optimised, to try the benchmark itself.
+        #[arg(long)]
+        debug: bool,
+    },
     /// Measures the witness and prints its table.
     BenchWitness {
         /// Logs.
@@ -101,6 +120,10 @@ fn main() -> ExitCode {
         Command::Bench { seconds, quorum: true, .. } => bench::quorum_alone(seconds),
         Command::Bench { large, seconds, quorum: false } => bench::bench(large, seconds),
         Command::BenchMonitor(command) => command.run(),
+        Command::BenchRecords { large, versions, statements, replayed, debug } => {
+            let sizes = bench_records::Sizes { large, versions, statements, replayed, debug };
+            bench_records::bench_records(sizes)
+        }
         Command::BenchSearch { records, rounds, debug } => bench_search::bench_search(records, rounds, debug),
         Command::BenchWitness { logs, rate, seconds } => bench_witness::bench_witness(logs, rate, seconds),
     };
