@@ -115,6 +115,15 @@ pub struct Looked {
     pub answered: bool,
 }
 
+/// What one look at a version came to.
+#[derive(Default)]
+struct Seen {
+    requests: u32,
+    findings: Vec<Finding>,
+    /// What alarms could be about, and is known now.
+    settled: Vec<String>,
+}
+
 /// A version that is looked at.
 struct Picked {
     index: u64,
@@ -215,26 +224,37 @@ impl Values {
         Some(Picked { index, leaf: entry.leaf, statement })
     }
 
+    /// Looks at a version, and once more before it says that something is gone: a tombstone may have come between.
     fn look(&mut self, picked: &Picked) -> Result<u32, CaseError> {
         let Body::Record(record) = picked.statement.body() else { return Ok(0) };
         let Some(content) = &record.content else { return Ok(0) };
+        let mut seen = self.look_once(picked, record, content)?;
+        if seen.findings.iter().any(|finding| finding.kind == ERASED) {
+            let requests = seen.requests;
+            seen = self.look_once(picked, record, content)?;
+            seen.requests += requests;
+        }
+        self.tell(picked.index, &seen.findings, &seen.settled)?;
+        Ok(seen.requests)
+    }
+
+    fn look_once(&self, picked: &Picked, record: &Record, content: &Content) -> Result<Seen, CaseError> {
         // Read before anything is asked: what the log erases meanwhile is not judged yet.
         let judged = self.outside.judged()?;
-        let (mut requests, mut findings, mut settled) = (0, Vec::new(), Vec::new());
+        let mut seen = Seen::default();
         for attachment in &content.attachments {
-            requests += 1;
+            seen.requests += 1;
             let path = blob_path(attachment);
             if let Some(finding) = self.look_at_attachment(record, attachment, judged, &path)? {
-                findings.extend(finding);
-                settled.push(path);
+                seen.findings.extend(finding);
+                seen.settled.push(path);
             }
         }
         if !content.erasable.is_empty() || content.sealed.is_some() {
-            requests += 1;
-            self.look_at_values(picked, (record, content), judged, &mut findings, &mut settled)?;
+            seen.requests += 1;
+            self.look_at_values(picked, (record, content), judged, &mut seen)?;
         }
-        self.tell(picked.index, &findings, &settled)?;
-        Ok(requests)
+        Ok(seen)
     }
 
     /// `None` if nothing is known, else what is wrong.
@@ -270,8 +290,7 @@ impl Values {
         picked: &Picked,
         (record, content): (&Record, &Content),
         judged: u64,
-        findings: &mut Vec<Finding>,
-        settled: &mut Vec<String>,
+        seen: &mut Seen,
     ) -> Result<(), CaseError> {
         let erasures = self.outside.erasures(&picked.leaf)?;
         let before = self.kept.shown(&picked.leaf)?;
@@ -283,11 +302,11 @@ impl Values {
         let Some(answer) = answer(&fetched) else { return Ok(()) };
         let Some(shown) = version.judge(&answer, &before) else { return Ok(()) };
         self.kept.add_shown(&picked.leaf, shown.items.iter())?;
-        settled.extend(before.iter().chain(&shown.items).map(|item| version.subject(item)));
+        seen.settled.extend(before.iter().chain(&shown.items).map(|item| version.subject(item)));
         let all = record::erasable::Erasures::default().remaining(content);
-        settled.extend(all.iter().map(|item| version.subject(&item.to_string())));
-        settled.extend(["/erasable", "/sealed"].map(|room| version.subject(room)));
-        findings.extend(shown.findings);
+        seen.settled.extend(all.iter().map(|item| version.subject(&item.to_string())));
+        seen.settled.extend(["/erasable", "/sealed"].map(|room| version.subject(room)));
+        seen.findings.extend(shown.findings);
         Ok(())
     }
 

@@ -5,7 +5,8 @@
 //! fetches tiles, checks inclusion of every entry and consistency between sizes, and copies the log.
 //!
 //! Two foreign witnesses, `witness-log-cli` and `aics-witness`, are installed into `target/interop-tools` and asked the same
-//! things as ours; their clients are fed to ours. docs/interop.md is the record.
+//! things as ours; their clients are fed to ours. A log that Tessera's example for POSIX file systems writes is followed by our
+//! monitor. docs/interop.md is the record.
 
 use anyhow::{Result, bail};
 
@@ -14,6 +15,7 @@ use crate::run::{cargo, command, has, output, root, run};
 const WITNESS_LOG: &str = "0.6.1";
 const AICS_WITNESS: &str = "aics-witness==0.1.0";
 const AICS_TLOG: &str = "aics-tlog==0.2.1";
+const TESSERA: &str = "github.com/transparency-dev/tessera/cmd/examples/posix-oneshot@v1.0.4";
 
 pub(crate) fn interop() -> Result<()> {
     if !has_go() {
@@ -40,7 +42,21 @@ pub(crate) fn interop() -> Result<()> {
         "--nocapture",
     ]);
     run(tests.env("DAYBOOK_INTEROP_CLIENT", &client))?;
+    logs()?;
     witnesses()
+}
+
+/// `go install`, once, and our monitor over what the program writes.
+fn logs() -> Result<()> {
+    let tools = root().join("target/interop-tools");
+    let place = tools.join("bin");
+    if !place.join("posix-oneshot").exists() {
+        run(command("go", &["install", TESSERA]).env("GOBIN", &place))?;
+    }
+    run(&mut cargo(&["build", "--locked", "--package", "monitor"]))?;
+    let test = ["test", "--locked", "--package", "tests", "--test", "interop_logs"];
+    let mut tests = cargo(&[&test[..], &["--", "--ignored", "--nocapture"]].concat());
+    run(tests.env("DAYBOOK_INTEROP_TOOLS", &tools))
 }
 
 /// `cargo install` and `pip install --target`, once, and the tests over what they give.
