@@ -124,6 +124,28 @@ impl Query {
             && self.late_seconds_min.is_none_or(|bound| late.is_some_and(|late| late > bound))
     }
 
+    /// Whether an entry that the index has found has the words in the fields that are asked for. `None` where one of
+    /// several alternatives is enough and not all of them are fields.
+    #[must_use]
+    pub fn fields_hold(&self, bytes: &[u8]) -> Option<bool> {
+        let is_field = |term: &Term| matches!(term, Term::Words { place: Place::Field(_), .. });
+        let value = content(bytes);
+        let has = |term: &Term| match (term, &value) {
+            (Term::Words { phrase, place: Place::Field(name) }, Some(value)) => {
+                has_field(value, name, phrase)
+            }
+            _ => false,
+        };
+        let mut holds = !self.none.iter().any(has);
+        for any in self.all.iter().filter(|any| any.iter().any(is_field)) {
+            if !any.iter().all(is_field) {
+                return None;
+            }
+            holds &= any.iter().any(has);
+        }
+        Some(holds)
+    }
+
     /// Whether words of certain fields are asked for, which the index does not know.
     #[must_use]
     pub fn has_fields(&self) -> bool {

@@ -168,6 +168,10 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     let connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     let set_up = || -> rusqlite::Result<i64> {
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        // The words of the index, to look up those with a common beginning; in this connection alone.
+        connection.execute_batch(
+            "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'record_fts', 'instance')",
+        )?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         connection.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;

@@ -1,13 +1,15 @@
 //! A query to rows, in log order, a page at a time.
 //!
 //! Words and exact values are one FTS5 expression, made only of quoted words without quotes in them, so no query can be
-//! a syntax error. Months, years and digits of amounts narrow ranges; the row decides. How many candidates are looked at
-//! for one page is bounded; where that ends a search early, the answer says from where to go on.
+//! a syntax error. Months, years and digits of amounts narrow ranges; the row decides. Words that begin so are looked up
+//! one by one, because SQLite would first put all their entries together; where there are too many of them, the row
+//! decides again. How many candidates are looked at for one page is bounded; where that ends a search early, the answer
+//! says from where to go on.
 
 use std::fmt::Write as _;
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::extract::extract;
 use super::facet;
@@ -23,6 +25,8 @@ const SCAN_ROWS_MAX: usize = 10_000;
 const SCAN_BYTES_ROWS_MAX: usize = 1_000;
 /// Hits are counted up to here.
 pub const COUNT_MAX: u64 = 1_000;
+/// Words with a common beginning that the index is asked for; beyond, the rows decide.
+const BEGINNINGS_MAX: usize = 256;
 /// Months that a range of time is made of; beyond, only years.
 const MONTHS_MAX: usize = 36;
 
@@ -66,11 +70,15 @@ pub(super) fn count(connection: &Connection, query: &Query) -> rusqlite::Result<
     if query.has_ranges() || query.has_fields() || query.is_empty() {
         return Ok(None);
     }
+    let plan = plan(connection, query)?;
+    if plan.rows_decide {
+        return Ok(None);
+    }
     let text = "SELECT count(*) FROM (SELECT 1 FROM record_fts WHERE record_fts MATCH ?1 LIMIT ?2)";
     let limit = i64::try_from(COUNT_MAX + 1).expect("a small constant");
     let mut statement = connection.prepare_cached(text)?;
     statement
-        .query_row(rusqlite::params![expression(query), limit], |row| row.get::<_, i64>(0))
+        .query_row(rusqlite::params![plan.expression, limit], |row| row.get::<_, i64>(0))
         .map(|count| u64::try_from(count).ok())
 }
 
@@ -82,11 +90,12 @@ fn candidates(
     page: Page,
     rows: usize,
 ) -> rusqlite::Result<Candidates> {
-    let (text, values) = statement(query, page);
+    let plan = plan(connection, query)?;
+    let (text, values) = statement(query, &plan, page);
     let mut statement = connection.prepare_cached(&text)?;
     let mut found = statement.query(params_from_iter(values))?;
-    let fields = query.has_fields();
-    let scan_max = if fields { SCAN_BYTES_ROWS_MAX } else { SCAN_ROWS_MAX };
+    let bytes = query.has_fields() || plan.rows_decide;
+    let scan_max = if bytes { SCAN_BYTES_ROWS_MAX } else { SCAN_ROWS_MAX };
     let (mut ids, mut looked) = (Vec::with_capacity(rows + 1), 0);
     let mut last = None;
     while let Some(next) = found.next()? {
@@ -95,7 +104,7 @@ fn candidates(
             return Ok((ids, last, true));
         }
         looked += 1;
-        if is_wanted(query, next, fields)? {
+        if is_wanted(query, &plan, next)? {
             if ids.len() == rows {
                 return Ok((ids, last, false));
             }
@@ -106,31 +115,36 @@ fn candidates(
     Ok((ids, None, false))
 }
 
-fn is_wanted(query: &Query, row: &rusqlite::Row<'_>, fields: bool) -> rusqlite::Result<bool> {
-    if !query.has_ranges() && !fields {
+fn is_wanted(query: &Query, plan: &Plan, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+    let bytes = query.has_fields() || plan.rows_decide;
+    if !query.has_ranges() && !bytes {
         return Ok(true);
     }
     let logged_after: Option<i64> = row.get(3)?;
     if !query.ranges_hold(row.get(1)?, row.get(2)?, logged_after) {
         return Ok(false);
     }
-    if !fields {
+    if !bytes {
         return Ok(true);
     }
     let (bytes, leaf, origin): (Vec<u8>, String, String) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    if let Some(holds) = query.fields_hold(&bytes).filter(|_| !plan.rows_decide) {
+        return Ok(holds);
+    }
     let document = extract(&bytes);
     Ok(query.matches(&Subject::new(&origin, &leaf, &bytes, &document, logged_after)))
 }
 
-fn statement(query: &Query, page: Page) -> (String, Vec<Sql>) {
+fn statement(query: &Query, plan: &Plan, page: Page) -> (String, Vec<Sql>) {
     let (order, compare, from) = match page {
         Page::Newest(from) => ("DESC", "<", from),
         Page::Oldest(from) => ("ASC", ">", from),
     };
     let mut values = Vec::new();
     let everything = query.is_empty();
-    let needs_row = query.has_ranges() || query.has_fields();
-    let columns = match (needs_row, query.has_fields()) {
+    let bytes = query.has_fields() || plan.rows_decide;
+    let needs_row = query.has_ranges() || bytes;
+    let columns = match (needs_row, bytes) {
         (false, _) => "",
         (true, false) => ", r.at_seconds, r.amount, r.logged_after",
         (true, true) => ", r.at_seconds, r.amount, r.logged_after, r.bytes, r.leaf, l.origin",
@@ -138,7 +152,7 @@ fn statement(query: &Query, page: Page) -> (String, Vec<Sql>) {
     let mut text = if everything {
         "SELECT f.id FROM record f WHERE 1".to_owned()
     } else {
-        values.push(Sql::Text(expression(query)));
+        values.push(Sql::Text(plan.expression.clone()));
         let join = if needs_row { " JOIN record r ON r.id = f.rowid JOIN log l ON l.id = r.log" } else { "" };
         format!("SELECT f.rowid{columns} FROM record_fts f{join} WHERE f.record_fts MATCH ?1")
     };
@@ -151,9 +165,24 @@ fn statement(query: &Query, page: Page) -> (String, Vec<Sql>) {
     (text, values)
 }
 
-/// The FTS5 expression of a query.
-pub(super) fn expression(query: &Query) -> String {
-    let mut all: Vec<String> = query.all.iter().map(|any| either(any.iter().map(term))).collect();
+/// How a query is answered.
+struct Plan {
+    /// The FTS5 expression that finds the candidates.
+    expression: String,
+    /// It leaves something out: each row is asked whether it matches.
+    rows_decide: bool,
+}
+
+fn plan(connection: &Connection, query: &Query) -> rusqlite::Result<Plan> {
+    let (mut all, mut none, mut rows_decide) = (Vec::new(), Vec::new(), false);
+    for any in &query.all {
+        let terms: Vec<Option<String>> =
+            any.iter().map(|one| term(connection, one)).collect::<rusqlite::Result<_>>()?;
+        match terms.into_iter().collect::<Option<Vec<String>>>() {
+            Some(terms) => all.push(either(terms.into_iter())),
+            None => rows_decide = true,
+        }
+    }
     all.extend(
         months(query.at_min, query.at_below).map(|words| either(words.iter().map(|word| facet(word)))),
     );
@@ -161,10 +190,16 @@ pub(super) fn expression(query: &Query) -> String {
     if all.is_empty() {
         all.push(facet(facet::ALL));
     }
-    let wanted = all.join(" AND ");
     // Words of certain fields are decided by the row: the index cannot exclude by them.
-    let none: Vec<String> = query.none.iter().filter(|one| !is_field(one)).map(term).collect();
-    if none.is_empty() { wanted } else { format!("({wanted}) NOT ({})", none.join(" OR ")) }
+    for one in query.none.iter().filter(|one| !is_field(one)) {
+        match term(connection, one)? {
+            Some(text) => none.push(text),
+            None => rows_decide = true,
+        }
+    }
+    let wanted = all.join(" AND ");
+    let expression = if none.is_empty() { wanted } else { format!("({wanted}) NOT ({})", none.join(" OR ")) };
+    Ok(Plan { expression, rows_decide })
 }
 
 fn is_field(term: &Term) -> bool {
@@ -179,15 +214,43 @@ fn facet(word: &str) -> String {
     format!("facet : \"{word}\"")
 }
 
-fn term(term: &Term) -> String {
+/// `None` if the row has to decide.
+fn term(connection: &Connection, term: &Term) -> rusqlite::Result<Option<String>> {
     let (phrase, columns) = match term {
-        Term::Facet { word, .. } => return facet(word),
+        Term::Facet { word, .. } => return Ok(Some(facet(word))),
         Term::Words { phrase, place: Place::Anywhere } => (phrase, "{title body}"),
         Term::Words { phrase, place: Place::Title } => (phrase, "title"),
         Term::Words { phrase, place: Place::Field(_) } => (phrase, "body"),
     };
-    let star = if phrase.prefix { " *" } else { "" };
-    format!("{columns} : \"{}\"{star}", phrase.words.join(" "))
+    if !phrase.prefix {
+        return Ok(Some(format!("{columns} : \"{}\"", phrase.words.join(" "))));
+    }
+    let (last, before) = phrase.words.split_last().expect("a phrase has a word");
+    let Some(words) = beginning_with(connection, last)? else { return Ok(None) };
+    if words.is_empty() {
+        return Ok(Some(facet("znever")));
+    }
+    let phrase = |word: &String| {
+        let words: Vec<&str> = before.iter().chain([word]).map(String::as_str).collect();
+        format!("\"{}\"", words.join(" "))
+    };
+    Ok(Some(format!("{columns} : {}", either(words.iter().map(phrase)))))
+}
+
+/// The words of the index that begin so; `None` if there are too many.
+fn beginning_with(connection: &Connection, beginning: &str) -> rusqlite::Result<Option<Vec<String>>> {
+    let mut next = connection.prepare_cached("SELECT term FROM temp.vocabulary WHERE term >= ?1 LIMIT 1")?;
+    let (mut words, mut from) = (Vec::new(), beginning.to_owned());
+    loop {
+        let word: Option<String> = next.query_row([&from], |row| row.get(0)).optional()?;
+        let Some(word) = word.filter(|word| word.starts_with(beginning)) else { return Ok(Some(words)) };
+        if words.len() == BEGINNINGS_MAX {
+            return Ok(None);
+        }
+        // After the word, and before every word that goes on with a letter.
+        from = format!("{word}\u{1}");
+        words.push(word);
+    }
 }
 
 /// Facets of the months and years that a range of time touches.

@@ -175,6 +175,32 @@ fn pages_follow_one_another_in_log_order_without_gap_or_repetition() {
 }
 
 #[test]
+fn the_beginning_of_many_words_is_found_as_exactly_as_that_of_a_few() {
+    let mut bench = Bench::new();
+    let leaves: Vec<Vec<u8>> =
+        (0..700).map(|number| format!("common word{number} other{}", number % 3).into_bytes()).collect();
+    bench.add(ORIGIN, &leaves);
+    let index = bench.index();
+    let all = |text: &str| {
+        let (query, mut from, mut seen) = (Query::parse(text), None, Vec::new());
+        loop {
+            let hits = index.search(&query, Page::Oldest(from), 100).unwrap();
+            seen.extend(hits.rows.iter().map(|row| row.index));
+            let Some(next) = hits.next else { return seen };
+            from = Some(next);
+        }
+    };
+    assert_eq!(all("word*"), (0..700).collect::<Vec<_>>(), "more words than the index is asked for");
+    assert_eq!(index.count(&Query::parse("word*")).unwrap(), None);
+    assert_eq!(all("other*").len(), 700);
+    assert_eq!(index.count(&Query::parse("other*")).unwrap(), Some(700));
+    assert_eq!(all("word69*"), [69, 690, 691, 692, 693, 694, 695, 696, 697, 698, 699]);
+    assert_eq!(all("\"common word1*"), [1], "in quotes a star is none");
+    assert_eq!(all("common -word*"), Vec::<u64>::new());
+    assert_eq!(all("nothing* OR word12"), [12]);
+}
+
+#[test]
 fn indexing_goes_on_exactly_where_it_stopped() {
     let mut bench = Bench::new();
     bench.add(ORIGIN, &corpus()[..3]);
