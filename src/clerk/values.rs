@@ -49,7 +49,9 @@ pub struct Values {
     pub erasable: Vec<Opening>,
 }
 
-fn salt(random: &dyn Random) -> Salt {
+/// Draws a salt.
+#[must_use]
+pub fn salt(random: &dyn Random) -> Salt {
     let mut bytes = [0; SALT_BYTES];
     random.fill(&mut bytes);
     Salt::new(bytes)

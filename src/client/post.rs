@@ -27,7 +27,7 @@ pub struct Placed {
     pub leaf: Hash,
     /// Whether it was there before.
     pub duplicate: bool,
-    /// Its receipt, not verified; none in a batch.
+    /// Its receipt, not verified; none where the log sent none.
     pub receipt: Option<TlogProof>,
 }
 
@@ -195,7 +195,7 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        let answer = self.send(&Method::POST, "records/batch", &headers, &body.into())?;
+        let answer = self.send(&Method::POST, "records/batch?receipts=true", &headers, &body.into())?;
         if answer.status != StatusCode::OK {
             return Err(ClientError::Problem(Refusal::of(&answer)));
         }

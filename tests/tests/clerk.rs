@@ -457,6 +457,27 @@ fn attachments_go_before_the_record_that_names_them() {
 }
 
 #[test]
+fn an_erasable_attachment_is_named_by_a_commitment_and_read_until_it_is_erased() {
+    let desk = Desk::enrolled();
+    desk.open("notice", &["--attachments", "public,erasable"]);
+    desk.write("in/letter.txt", "Dear Ann");
+    desk.write(
+        "in/n.json",
+        r#"{"key":"N1","attachments":[{"file":"letter.txt","media":"text/plain","class":"erasable"}]}"#,
+    );
+    assert_eq!(state(&desk.submit("notice", "in/n.json", &[]), 0), "entered");
+    let attachment = &desk.history("notice", "N1")[0]["statement"]["attachments"][0];
+    assert!(attachment["sha256"].is_null(), "its hash would tell what it was for ever: {attachment}");
+    let commitment = attachment["commitment"].as_str().unwrap();
+    let read = desk.server().get(&format!("/blobs/{commitment}"));
+    assert_eq!((read.status, read.text()), (200, "Dear Ann"));
+    assert_eq!(state(&desk.submit("notice", "in/n.json", &[]), 0), "known");
+    assert_eq!(state(&desk.submit("notice", "in/n.json", &["--again"]), 0), "entered");
+    let again = &desk.history("notice", "N1")[1]["statement"]["attachments"][0]["commitment"];
+    assert_ne!(again, commitment, "each version has a salt of its own");
+}
+
+#[test]
 fn sealed_and_erasable_values_stay_outside_and_their_openings_are_the_agencys() {
     let desk = Desk::enrolled();
     let fields =

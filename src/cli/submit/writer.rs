@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use daemon::clock::{Random, SystemRandom};
-use record::erasable::Place;
+use record::erasable::{AttachmentOpening, Place};
 use record::ids::{AgencyId, RecordKey};
 use record::registry::Chain;
 use record::statement::{
@@ -24,6 +26,9 @@ use crate::clerk::values::{self, Values};
 use crate::client::draft::Draft;
 use crate::officer::Officer;
 use crate::records::upload::Upload;
+
+/// Opens the commitment to an erasable attachment that is uploaded.
+const ATTACHMENT_HEADER: &str = "daybook-attachment";
 
 /// Writes statements for one register.
 pub(in super::super) struct Writer<'a> {
@@ -98,34 +103,42 @@ impl<'a> Writer<'a> {
         enclosed.iter().map(|file| self.enclose_one(place, file)).collect()
     }
 
-    fn enclose_one(&self, _place: &Place, file: &Enclosed) -> Result<Attachment, Failure> {
+    fn enclose_one(&self, place: &Place, file: &Enclosed) -> Result<Attachment, Failure> {
         if file.class == FieldClass::Erasable {
-            let message = format!("{}: erasable attachments are not known to this log", file.file.display());
-            return Err(Failure::Malformed(message));
+            let opening = AttachmentOpening {
+                place: place.clone(),
+                name: file.name.clone(),
+                media: file.media.clone(),
+                bytes: file.bytes,
+                salt: values::salt(&SystemRandom),
+                sha256: file.sha256,
+            };
+            let header = (ATTACHMENT_HEADER, STANDARD.encode(opening.to_text()));
+            self.upload_file(file, &opening.commitment(), &[header])?;
+            return Ok(opening.attachment());
         }
-        let attachment = Attachment {
-            name: file.name.clone(),
-            media: file.media.clone(),
-            bytes: file.bytes,
-            content: AttachmentContent::Public(file.sha256),
-        };
         if !self.uploaded.borrow().contains(&file.sha256) {
-            let bytes: Bytes = files::read(&file.file).map_err(Failure::failed)?.into();
-            if sha256(&bytes) != file.sha256 {
-                let message =
-                    format!("{}: changed while it was being read; start again", file.file.display());
-                return Err(Failure::Failed(message));
-            }
-            upload(
-                self.desk,
-                self.officers,
-                &self.definition.agency,
-                &format!("/blobs/{}", file.sha256),
-                &bytes,
-            )?;
+            self.upload_file(file, &file.sha256, &[])?;
             self.uploaded.borrow_mut().insert(file.sha256);
         }
-        Ok(attachment)
+        let content = AttachmentContent::Public(file.sha256);
+        let (name, media) = (file.name.clone(), file.media.clone());
+        Ok(Attachment { name, media, bytes: file.bytes, content })
+    }
+
+    fn upload_file(
+        &self,
+        file: &Enclosed,
+        name: &Hash,
+        headers: &[(&'static str, String)],
+    ) -> Result<(), Failure> {
+        let bytes: Bytes = files::read(&file.file).map_err(Failure::failed)?.into();
+        if sha256(&bytes) != file.sha256 {
+            let message = format!("{}: changed while it was being read; start again", file.file.display());
+            return Err(Failure::Failed(message));
+        }
+        let path = format!("/blobs/{name}");
+        upload(self.desk, self.officers, (&self.definition.agency, &path), headers, &bytes)
     }
 }
 
@@ -142,8 +155,8 @@ fn key(entry: &Entry) -> RecordKey {
 fn upload(
     desk: &Desk,
     officers: &[Officer],
-    agency: &AgencyId,
-    path: &str,
+    (agency, path): (&AgencyId, &str),
+    headers: &[(&'static str, String)],
     body: &Bytes,
 ) -> Result<(), Failure> {
     let officer = officers.first().ok_or_else(|| Failure::malformed("an upload needs --signer FILE"))?;
@@ -156,7 +169,7 @@ fn upload(
         at: desk.now(),
     };
     let header = note.to_header(vec![officer.sign(&note.to_text())]);
-    desk.client.put(path, &header, &[], body).map_err(ceremony::failed)
+    desk.client.put(path, &header, headers, body).map_err(ceremony::failed)
 }
 
 /// Whether values of a draft wait to be uploaded, which needs a key.
@@ -187,7 +200,8 @@ pub(super) fn upload_values(
     }
     let path = format!("/records/{}/disclosures", statement.leaf_hash());
     for document in waiting {
-        upload(desk, officers, statement.body().agency(), &path, &document.into_bytes().into())?;
+        let place = (statement.body().agency(), path.as_str());
+        upload(desk, officers, place, &[], &document.into_bytes().into())?;
     }
     values::uploaded(stem, &identity).map_err(Failure::failed)
 }
