@@ -230,6 +230,35 @@ mod tests {
     }
 
     #[test]
+    fn roots_are_asserted_where_they_are_asked_for_and_no_further_than_the_register_goes() {
+        let records: Vec<Record> =
+            ["A", "B", "C"].map(|key| world::record("a.example", "country", key, None, "{}")).to_vec();
+        let (text, heads) = export_asserting(&records, &[1, 3]).unwrap();
+        let sizes: Vec<u64> = heads.iter().map(|head| head.size.get()).collect();
+        assert_eq!(sizes, [0, 1, 3], "the last one once");
+        let asserted: Vec<TreeHead> =
+            replay(text.as_bytes()).unwrap().assertions.iter().map(|assertion| assertion.head).collect();
+        assert_eq!(asserted, heads);
+        assert_eq!(export_asserting(&records, &[4]), Err(ExportError::TooFew(4, 3)));
+    }
+
+    #[test]
+    fn the_title_is_what_the_latest_system_entry_says() {
+        let mut text = file(&["{}"]);
+        for (key, item) in [
+            ("name", r#"{"name":"country"}"#),
+            ("register-name", r#"{"register-name":"Country register"}"#),
+            ("register-name", r#"{"register-name":"Country"}"#),
+            ("register-name", "{}"),
+        ] {
+            let hash = sha256(item.as_bytes());
+            text += &format!("add-item\t{item}\n");
+            text += &format!("append-entry\tsystem\t{key}\t2016-04-05T13:23:05Z\tsha-256:{hash}\n");
+        }
+        assert_eq!(import(text.as_bytes()).unwrap().title.as_deref(), Some("Country"));
+    }
+
+    #[test]
     fn an_item_that_could_not_be_had_again_is_refused() {
         let spaced = import(file(&[r#"{"a": "b"}"#]).as_bytes());
         assert!(matches!(spaced, Err(ImportError::Item(..))), "{spaced:?}");
