@@ -20,8 +20,8 @@ use tlog::policy::Policy;
 use tlog::tlog_proof::TlogProof;
 
 use super::ceremony::{self, Carried, failed};
+use super::desk::RegisterArg;
 use super::failure::Failure;
-use super::history::RegisterName;
 use super::output::Output;
 use super::signers::Signers;
 use super::trust::Trust;
@@ -35,7 +35,7 @@ pub(super) struct Erase {
     /// The log's URL.
     url: String,
     /// The register, as AGENCY/REGISTER.
-    register: RegisterName,
+    register: RegisterArg,
     /// The record's key.
     #[arg(id = "record", value_name = "KEY")]
     key: String,
@@ -160,7 +160,7 @@ impl Erase {
     }
 
     fn versions(&self, client: &Client) -> Result<Vec<Version>, Failure> {
-        let RegisterName { agency, register } = &self.register;
+        let RegisterArg { agency, register } = &self.register;
         let path = format!("registers/{agency}/{register}/records/{}/history", encode(&self.key));
         let items = client.items(&path).map_err(failed)?;
         let items = items.ok_or_else(|| {

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use record::ids::{AgencyId, RegisterId};
 use serde::Serialize;
 
 use super::about::Signed;
+use super::desk::RegisterArg;
 use super::failure::Failure;
 use super::output::{Output, printable};
 use super::trust::Trust;
@@ -21,7 +21,7 @@ pub(super) struct WhichRecord {
     /// The log's URL, its directory, or a folder with a copy of its public files.
     pub(super) source: String,
     /// The register, as AGENCY/REGISTER.
-    pub(super) register: RegisterName,
+    pub(super) register: RegisterArg,
     /// The record's key.
     #[arg(id = "record", value_name = "KEY")]
     pub(super) key: String,
@@ -30,30 +30,6 @@ pub(super) struct WhichRecord {
     whole: bool,
     #[command(flatten)]
     trust: Trust,
-}
-
-/// `treasury.gov.example/country`
-#[derive(Clone, Debug)]
-pub(super) struct RegisterName {
-    pub(super) agency: AgencyId,
-    pub(super) register: RegisterId,
-}
-
-impl std::str::FromStr for RegisterName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let form = || format!("{text:?} is not AGENCY/REGISTER, such as treasury.gov.example/country");
-        let (agency, register) = text.split_once('/').ok_or_else(form)?;
-        let parsed = agency.parse().ok().zip(register.parse().ok());
-        parsed.map(|(agency, register)| Self { agency, register }).ok_or_else(form)
-    }
-}
-
-impl std::fmt::Display for RegisterName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.agency, self.register)
-    }
 }
 
 impl From<CollectError> for Failure {
@@ -71,7 +47,7 @@ impl WhichRecord {
     pub(super) fn name(&self) -> Result<RecordName, Failure> {
         let key =
             self.key.parse().map_err(|form| Failure::Malformed(format!("{:?} is not {form}", self.key)))?;
-        let RegisterName { agency, register } = self.register.clone();
+        let RegisterArg { agency, register } = self.register.clone();
         Ok(RecordName { agency, register, key })
     }
 

@@ -16,8 +16,8 @@ use tlog::hash::leaf_hash;
 use tlog::ids::TreeHead;
 use tlog::tile::TilePath;
 
+use super::desk::RegisterArg;
 use super::failure::{Failure, unless_good};
-use super::history::RegisterName;
 use super::output::Output;
 use super::trust::Trust;
 use crate::fsck::fsck;
@@ -46,7 +46,7 @@ pub(super) struct Export {
     /// One register of a log of records, as AGENCY/REGISTER. As lines of JSON: with everything that it takes to judge its
     /// statements again, and the root over all lines in the last one.
     #[arg(long, value_name = "AGENCY/REGISTER", required_if_eq("format", "rsf"))]
-    register: Option<RegisterName>,
+    register: Option<RegisterArg>,
     /// Assert the root of the register also after that many entries; may be given several times. For RSF.
     #[arg(long, value_name = "ENTRIES", requires = "register")]
     assert_after: Vec<u64>,
@@ -121,7 +121,7 @@ impl Export {
         &self,
         source: &Source,
         head: TreeHead,
-        name: &RegisterName,
+        name: &RegisterArg,
         format: Format,
         aside: &Path,
         output: &Output,

@@ -16,8 +16,8 @@ use tlog::ids::TreeHead;
 use tlog::tree::Frontier;
 
 use super::write_line;
+use crate::cli::desk::RegisterArg;
 use crate::cli::failure::Failure;
-use crate::cli::history::RegisterName;
 use crate::cli::output::Output;
 use crate::provenance::collect::{CollectError, Judged, from_copy};
 use crate::source::Source;
@@ -105,7 +105,7 @@ fn judge_all(
 pub(super) fn rsf(
     source: &Source,
     head: TreeHead,
-    name: &RegisterName,
+    name: &RegisterArg,
     after: &[u64],
     (file, path): (&mut impl Write, &Path),
     output: &Output,
@@ -139,7 +139,7 @@ pub(super) fn rsf(
 pub(super) fn ndjson(
     source: &Source,
     head: TreeHead,
-    name: &RegisterName,
+    name: &RegisterArg,
     (file, path): (&mut impl Write, &Path),
     output: &Output,
 ) -> Result<Written, Failure> {
@@ -183,10 +183,10 @@ pub(super) fn ndjson(
     })
 }
 
-fn is_in(name: &RegisterName, agency: &AgencyId, register: &str) -> bool {
+fn is_in(name: &RegisterArg, agency: &AgencyId, register: &str) -> bool {
     name.agency == *agency && name.register.as_str() == register
 }
 
-fn there(open: bool, name: &RegisterName) -> Result<(), Failure> {
+fn there(open: bool, name: &RegisterArg) -> Result<(), Failure> {
     if open { Ok(()) } else { Err(CollectError::Nothing(format!("register {name}")).into()) }
 }

@@ -18,8 +18,8 @@ use tlog::ids::{LeafIndex, Origin};
 use tlog::policy::Policy;
 
 use crate::cli::ceremony::{failed, refused};
+use crate::cli::desk::RegisterArg;
 use crate::cli::failure::Failure;
-use crate::cli::history::RegisterName;
 use crate::cli::output::Output;
 use crate::cli::signers::Signers;
 use crate::cli::trust::checkpoint;
@@ -40,7 +40,7 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(in crate::cli) struct IntoRecords {
     /// The register in a log of records, as AGENCY/REGISTER. It is opened if it is not there and enough officers sign.
     #[arg(long, value_name = "AGENCY/REGISTER")]
-    register: Option<RegisterName>,
+    register: Option<RegisterArg>,
     /// The title of a register that is opened; by default what the data says.
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -153,7 +153,7 @@ struct Held {
 
 /// What the register does not hold yet, and the latest entry under each key.
 fn missing<'a>(
-    name: &RegisterName,
+    name: &RegisterArg,
     versions: &'a [Version],
     held: &[Held],
     order: Order,
@@ -176,7 +176,7 @@ fn missing<'a>(
     Ok((rest, latest))
 }
 
-fn something_else(name: &RegisterName, held: &Held) -> Failure {
+fn something_else(name: &RegisterArg, held: &Held) -> Failure {
     Failure::Failed(format!(
         "{name} holds under the key {} a version that this file has not there: the register is another one, or was \
          edited since. Import into a register of its own",
@@ -223,7 +223,7 @@ fn check(versions: &[Version], records: &[Record], order: Order) -> Result<(), F
 
 struct Import<'a> {
     into: &'a IntoRecords,
-    name: &'a RegisterName,
+    name: &'a RegisterArg,
     client: &'a Client,
     origin: Origin,
     officers: &'a [Officer],
@@ -233,7 +233,7 @@ struct Import<'a> {
 impl Import<'_> {
     /// The register's definition; it is opened if it is not there.
     fn register(&self, opening: &Opening) -> Result<(Register, bool), Failure> {
-        let RegisterName { agency, register } = self.name;
+        let RegisterArg { agency, register } = self.name;
         if let Some(facts) = self.client.register(agency, register).map_err(failed)? {
             return Ok((facts.definition, false));
         }
@@ -318,7 +318,7 @@ impl Import<'_> {
 
     /// The versions that the register holds, in the order of the log.
     fn held(&self) -> Result<Vec<Held>, Failure> {
-        let RegisterName { agency, register } = self.name;
+        let RegisterArg { agency, register } = self.name;
         let items = self.client.items(&format!("registers/{agency}/{register}/entries")).map_err(failed)?;
         let held = |item: crate::client::Item| match item.body {
             Body::Record(record) => Some(Held { leaf: item.entry.leaf, record }),
@@ -379,7 +379,7 @@ fn at_version(version: &Version, error: &StatementError) -> Failure {
 }
 
 /// The records of a register, from the signed tree.
-fn read_back(reader: &Reader, name: &RegisterName) -> Result<Vec<Record>, Failure> {
+fn read_back(reader: &Reader, name: &RegisterArg) -> Result<Vec<Record>, Failure> {
     let places = reader.register_places(&name.agency, &name.register)?;
     let mut records = Vec::with_capacity(places.len());
     for (_, statement) in reader.statements(&places)? {
