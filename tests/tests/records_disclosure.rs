@@ -4,7 +4,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use record::erasable::{Place, field_to_text};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
 use record::sealed::{SealedValues, seal};
 use record::statement::{Body, Content, FieldClass, FieldRule, FieldType};
@@ -65,19 +67,21 @@ fn person() -> (Clerk, String) {
 
 /// Uploads a document of the version.
 fn put(clerk: &Clerk, statement: &[u8], document: &[u8]) {
-    let path = format!("/records/{}/disclosures", leaf_hash(statement));
-    let now = daybook::client::read::now(&daemon::clock::SystemClock);
+    upload(clerk, &format!("/records/{}/disclosures", leaf_hash(statement)), document, &[]);
+}
+
+fn upload(clerk: &Clerk, path: &str, body: &[u8], more: &[(&str, &str)]) {
     let upload = daybook::records::upload::Upload {
         log: ORIGIN.to_owned(),
         agency: clerk.office.id.clone(),
-        path: path.clone(),
-        sha256: sha256(document),
-        bytes: document.len() as u64,
-        at: now,
+        path: path.to_owned(),
+        sha256: sha256(body),
+        bytes: body.len() as u64,
+        at: daybook::client::read::now(&daemon::clock::SystemClock),
     };
     let header = upload.to_header(vec![clerk.office.publisher.sign(&upload.to_text())]);
     let headers = [("content-type", "application/octet-stream"), ("daybook-upload", header.as_str())];
-    let answer = clerk.server().send("PUT", &path, &headers, document);
+    let answer = clerk.server().send("PUT", path, &[&headers, more].concat(), body);
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
@@ -212,6 +216,39 @@ fn an_erasure_takes_two_officers_in_turn_and_then_reads_answer_with_the_tombston
     assert_eq!(whole["versions"][0]["erased"].as_array().unwrap().len(), 4, "{whole}");
     let proof = clerk.server().send("GET", "/entry/3", &[("accept", "text/plain")], b"");
     assert!(proof.text().starts_with("c2sp.org/tlog-proof"), "the original leaf stays proved");
+}
+
+#[test]
+fn a_file_that_is_erased_is_answered_with_the_tombstone() {
+    let clerk = Clerk::new();
+    let mut register = clerk.world.register_body(&clerk.office, "file", None);
+    register.attachments = vec![FieldClass::Erasable];
+    clerk.post_good(&sign(&Body::Register(register), &clerk.office.quorum()));
+    let bytes = b"a file that names somebody";
+    let opening = AttachmentOpening {
+        place: Place::of(&clerk.world.record_body(&clerk.office, "file", "A", None, "{}")),
+        name: "letter.txt".parse().unwrap(),
+        media: "text/plain".parse().unwrap(),
+        bytes: bytes.len() as u64,
+        salt: Salt::new([7; 32]),
+        sha256: sha256(bytes),
+    };
+    let path = format!("/blobs/{}", opening.commitment());
+    let opened = STANDARD.encode(opening.to_text());
+    upload(&clerk, &path, bytes, &[("daybook-attachment", opened.as_str())]);
+    clerk.post_good(&clerk.world.attach(&clerk.office, "file", "A", vec![opening.attachment()]));
+    assert_eq!(clerk.server().get(&path).body, bytes);
+    let url = clerk.url();
+    let [one, two, out] = ["officer-1.pem", "officer-2.pem", "tombstone.txt"].map(|name| clerk.arg(name));
+    let erase =
+        ["erase", &url, "treasury.example/file", "A", "--basis", "GDPR", "--what", "/attachments/letter.txt"];
+    let done = clerk.json(0, &[&erase[..], &["--signer", &one, "--signer", &two, "--out", &out]].concat());
+    let read = &done["reads"][0];
+    assert_eq!((&read["path"], &read["status"]), (&path.as_str().into(), &410.into()), "{done}");
+    assert_eq!((&read["receipt_verified"], &read["gone"][0]["tombstone"]), (&true.into(), &4.into()));
+    assert_eq!(clerk.server().get(&path).status, 410);
+    let history = clerk.json(0, &["history", &url, "treasury.example/file", "A"]);
+    assert_eq!(history["versions"][0]["erased"][0]["item"], "/attachments/letter.txt");
 }
 
 #[test]
