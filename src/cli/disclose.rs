@@ -20,6 +20,7 @@ use super::signers::Signers;
 use super::trust::Trust;
 use super::verify::receipt_beside;
 use crate::clerk::files;
+use crate::clerk::values::sealed_path;
 use crate::client::Client;
 use crate::client::read::now;
 use crate::records::upload::Upload;
@@ -34,7 +35,8 @@ pub(super) struct Disclose {
     /// A field to show; may be given several times.
     #[arg(long = "field", value_name = "NAME", required = true)]
     fields: Vec<String>,
-    /// What opens the sealed fields; by default the statement's name with .sealed at its end.
+    /// What opens the sealed fields; by default the statement's name with .sealed at its end, or what `submit` has left
+    /// beside it.
     #[arg(long, value_name = "FILE")]
     values: Option<PathBuf>,
     /// The file for the document. The statement's receipt goes beside it.
@@ -66,7 +68,7 @@ impl Disclose {
             return Err(Failure::Malformed(format!("{out} exists; nothing is written over it")));
         }
         let statement = read_statement(&self.statement)?;
-        let path = self.values.clone().unwrap_or_else(|| files::with_ending(&self.statement, SEALED_ENDING));
+        let path = self.values.clone().unwrap_or_else(|| values_beside(&self.statement, &statement));
         let values = read_secret(&path).map_err(Failure::failed)?;
         let values = std::str::from_utf8(&values).ok().map(SealedValues::parse);
         let malformed = |why: String| Failure::Malformed(format!("{}: {why}", path.display()));
@@ -123,6 +125,13 @@ impl Disclose {
         client.put(&path, &header, &[], &document.to_vec().into()).map_err(failed)?;
         Ok(format!("{}{path}", client.url()))
     }
+}
+
+/// What opens the sealed fields: the file of that name, or what `submit` has left, which says which version it is of.
+fn values_beside(path: &Path, statement: &Statement) -> PathBuf {
+    let named = files::with_ending(path, SEALED_ENDING);
+    let left = sealed_path(&path.with_extension(""), &statement.identity());
+    if !named.exists() && left.exists() { left } else { named }
 }
 
 impl Disclosed {

@@ -48,6 +48,7 @@ fn commands(town: &Town) -> String {
         format!("cd {}; PATH=\"$PATH:{programs}\"", town.folder.display()),
         format!("daybook fsck {url} --policy policy.txt"),
         "daybook verify contract.statement --policy policy.txt".to_owned(),
+        format!("daybook history {url} procurement.seaton.example/contracts 2026-02 --policy policy.txt"),
         "echo '{\"key\":\"mine\",\"title\":\"My notice\",\"public\":{\"text\":\"Hello\"}}' > mine.json"
             .to_owned(),
         format!(

@@ -68,6 +68,12 @@ impl Office {
         format!("{KEYS}/{}/{PUBLISHER}.pem", self.id)
     }
 
+    /// Where the keys of as many officers as must sign are.
+    pub(super) fn quorum_files(&self) -> Vec<String> {
+        let labels = OFFICERS.iter().take(QUORUM.into());
+        labels.map(|label| format!("{KEYS}/{}/{label}.pem", self.id)).collect()
+    }
+
     fn publisher(&self) -> Vec<&Officer> {
         self.keys.iter().skip(OFFICERS.len()).collect()
     }

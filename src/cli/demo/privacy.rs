@@ -1,20 +1,16 @@
 //! Privacy in a log that forgets nothing: values that are shown one by one to whom they concern, and values that can be
 //! destroyed, while the log goes on proving that nothing else changed.
 
-use record::sealed::{Disclosure, SealedValues};
 use record::statement::{EntryRef, Erased};
 use serde::Deserialize;
-use tlog::hash::leaf_hash;
 use tlog::tlog_proof::TlogProof;
 
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::later::alarm;
 use super::newspaper::{self, Newspaper};
-use super::office::QUORUM;
 use super::publish::{Published, check};
-use super::town::{Town, write};
-use crate::clerk::values::sealed_path;
+use super::town::Town;
 
 /// What the court asks for; everything else stays sealed.
 const ASKED: &str = "price";
@@ -22,6 +18,8 @@ const ASKED: &str = "price";
 const NAME: &str = "name";
 /// What the office handed in.
 const OWN_COPY: &str = "records/grants.ndjson";
+const DISCLOSURE: &str = "plot.disclosure";
+const TOMBSTONE: &str = "receipts/tombstone.statement";
 const BASIS: &str = "Order of the administrative court, on the ground of GDPR Art. 17";
 
 /// What came of it.
@@ -52,32 +50,42 @@ fn find<'a>(shelf: &'a [Published], register: &str) -> Result<&'a Published, Fai
     found.ok_or_else(|| Failure::Failed(format!("no record in {register}")))
 }
 
+/// What `daybook verify-disclosure --json` prints.
+#[derive(Deserialize)]
+struct Disclosed {
+    verified: bool,
+    index: u64,
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+    value: serde_json::Value,
+}
+
 /// The land registry shows a court one field of a plot.
 fn disclose(town: &Town, plot: &Published, output: &Output) -> Result<String, Failure> {
+    let title = plot.record.content.as_ref().and_then(|content| content.title.as_ref());
+    output.say(&format!(
+        "   A court asks the land registry what {} was sold for. It is shown that one sealed field, and checks it \
+         offline:\n",
+        title.map_or("a plot", |title| title.as_str()),
+    ));
+    let statement = town.shown(&plot.entered.file);
     // `submit` has left the values, secret, beside the statement.
-    let kept = sealed_path(&plot.entered.file.with_extension(""), &plot.statement.identity());
-    let values = std::fs::read_to_string(&kept).map_err(Failure::file(&kept))?;
-    let values = SealedValues::parse(&values).map_err(Failure::wrong)?;
-    let disclosure = Disclosure::new(plot.statement.clone(), &values, &[ASKED]).map_err(Failure::failed)?;
-    let path = write(town.folder.join("plot.disclosure"), &disclosure.to_bytes())?;
-
-    // From here on as the court, which has the file, the receipt and the policy.
-    let shown = std::fs::read(&path).map_err(Failure::file(&path))?;
-    let shown = Disclosure::parse(&shown).map_err(Failure::wrong)?;
-    if leaf_hash(&shown.statement().to_bytes()) != plot.entered.leaf {
-        return Err(Failure::wrong("the disclosure is of another record"));
-    }
-    check(town, &plot.entered)?;
-    let [field] = shown.fields() else {
+    let typed = ["disclose", &statement, "--field", ASKED, "--out", DISCLOSURE];
+    town.type_in::<serde_json::Value>(&typed, output)?;
+    let typed = ["verify-disclosure", DISCLOSURE, "--policy", "policy.txt"];
+    let disclosed: Disclosed = town.type_in(&typed, output)?;
+    let [field] = disclosed.fields.as_slice() else {
         return Err(Failure::wrong("the disclosure shows something else than was asked for"));
     };
-    let value = field.opening.value.as_text().unwrap_or_default().to_owned();
-    output.say(&format!(
-        "   A court asks the land registry what {} was sold for. It is shown one sealed field: {} = {value}.\n   The \
-         court checks it against the log offline. The buyer stays sealed.\n",
-        plot.record.content.as_ref().and_then(|content| content.title.as_ref()).map_or("a plot", |title| title.as_str()),
-        field.opening.name,
-    ));
+    if !disclosed.verified || disclosed.index != plot.entered.index.get() || field.name != ASKED {
+        return Err(Failure::wrong("the disclosure is of another record or field"));
+    }
+    let value = field.value.as_str().unwrap_or_default().to_owned();
+    output.say(&format!("   {ASKED} = {value}. The buyer stays sealed.\n"));
     Ok(value)
 }
 
@@ -106,9 +114,15 @@ fn erase(town: &mut Town, grant: &Published, output: &Output) -> Result<u16, Fai
     let entry = EntryRef { index, leaf: grant.entered.leaf };
     let (office, _) = town.register("grants")?;
     let alone = office.erase(&grant.record, entry, &what, BASIS, 1)?;
-    let both = office.erase(&grant.record, entry, &what, BASIS, QUORUM.into())?;
+    let (signers, register) = (office.quorum_files(), format!("{}/grants", office.id));
     output.say(&format!("   \"{}\"", town.must_refuse(&alone, 403)?));
-    let tombstone = town.enter(&both)?;
+    let (url_of_log, pointer) = (town.url.clone(), what.to_string());
+    let mut typed = vec!["erase", &url_of_log, &register, grant.record.key.as_str(), "--what", &pointer];
+    typed.extend(["--basis", BASIS, "--out", TOMBSTONE, "--policy", "policy.txt"]);
+    signers.iter().for_each(|signer| typed.extend(["--signer", signer]));
+    output.say("   Two officers sign:\n");
+    town.type_in::<serde_json::Value>(&typed, output)?;
+    let tombstone = town.take(town.folder.join(TOMBSTONE))?;
     // The log has destroyed its copy before it answered; what the office handed in is the office's to destroy.
     let own = town.folder.join(OWN_COPY);
     std::fs::remove_file(&own).map_err(Failure::file(&own))?;
@@ -122,9 +136,9 @@ fn erase(town: &mut Town, grant: &Published, output: &Output) -> Result<u16, Fai
     receipt.verify(&tombstone.leaf, &town.policy).map_err(Failure::wrong)?;
     check(town, &grant.entered)?;
     output.say(&format!(
-        "   Two officers sign, and the office destroys its own copy too. Whoever asks the log for the name now is answered \
-         {},\n   with the receipt of entry {}, which says who erased what, and why. The receipt of the grant itself still \
-         holds:\n\n   $ daybook verify {} --policy policy.txt\n",
+        "   The office destroys its own copy too. Whoever asks the log for the name now is answered {}, with the receipt of\n   \
+         entry {}, which says who erased what, and why. The receipt of the grant itself still holds:\n\n   $ daybook verify \
+         {} --policy policy.txt\n",
         after.status,
         gone.tombstone.index,
         town.shown(&grant.entered.file),

@@ -29,7 +29,6 @@ const FORGED: &str = include_str!("../../../deploy/samples/contracts-forged.ndjs
 pub(super) struct Published {
     pub(super) register: String,
     pub(super) entered: Entered,
-    pub(super) statement: Statement,
     pub(super) record: Record,
 }
 
@@ -110,12 +109,12 @@ pub(super) fn publish(
     for became in submitted.records {
         let refused = || Failure::Failed(became.detail.clone().unwrap_or_default());
         let entered = town.take(town.folder.join(became.statement.as_ref().ok_or_else(refused)?))?;
-        let bytes = std::fs::read(&entered.file).map_err(Failure::file(&entered.file))?;
-        let statement = Statement::parse(&bytes).map_err(Failure::wrong)?;
-        let Body::Record(record) = statement.body().clone() else {
+        let statement = town.entries.last().map(|statement| Statement::parse(statement)).transpose();
+        let statement = statement.map_err(Failure::wrong)?;
+        let Some(Body::Record(record)) = statement.map(|statement| statement.body().clone()) else {
             return Err(Failure::wrong(format!("entry {} is no record", entered.index)));
         };
-        let published = Published { register: register.to_owned(), entered, statement, record };
+        let published = Published { register: register.to_owned(), entered, record };
         say(town, &published, output)?;
         all.push(published);
     }

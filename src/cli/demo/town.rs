@@ -1,8 +1,10 @@
 //! The town: its log, who witnesses it, its offices, and the counter at which they hand in what they have signed.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use record::statement::Register;
+use serde::de::DeserializeOwned;
 use tlog::hash::{Hash, leaf_hash};
 use tlog::ids::{LeafIndex, Origin};
 use tlog::policy::Policy;
@@ -209,6 +211,20 @@ impl Town {
         }
         self.entries.push(statement);
         Ok(Entered { index, leaf, file })
+    }
+
+    /// Runs a command of ours in the demonstration's folder, and says it as it is typed.
+    pub(super) fn type_in<T: DeserializeOwned>(&self, typed: &[&str], output: &Output) -> Result<T, Failure> {
+        let quoted = |word: &&str| if word.contains(' ') { format!("{word:?}") } else { (*word).to_owned() };
+        let line: Vec<String> = typed.iter().map(quoted).collect();
+        let line = line.join(" ").replacen(" --basis", " \\\n       --basis", 1).replacen(
+            " --signer",
+            " \\\n       --signer",
+            1,
+        );
+        output.say(&format!("   $ daybook {line}\n"));
+        let mut command = Command::new(children::ourselves()?);
+        children::run(command.args(typed).arg("--json").current_dir(&self.folder))
     }
 
     /// A path as it is typed in the demonstration's folder.
