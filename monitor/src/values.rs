@@ -20,9 +20,11 @@ use daemon::clock::Random;
 use daemon::config::ByteSize;
 use daemon::fetch::{FetchError, Fetched};
 use daemon::shutdown::Shutdown;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use record::erasable::{AttachmentOpening, Erasures, Place};
 use record::statement::{Attachment, AttachmentContent, Body, Content, Record, Statement};
 use serde::Deserialize;
+use tlog::b64;
 use tlog::hash::{Hash, sha256};
 
 use crate::case::{Case, CaseError};
@@ -32,6 +34,8 @@ use crate::source::Network;
 use judge::{Answer, Finding, Version, judge_attachment};
 use kept::Kept;
 
+/// The header in which an erasable attachment's opening comes.
+const OPENING_HEADER: &str = "daybook-attachment";
 /// The longest answer about the values of a version.
 const DISCLOSURES_BYTES_MAX: usize = 16 << 20;
 /// The longest answer that says that something is not there.
@@ -281,7 +285,7 @@ impl Values {
         }
         let Some(fetched) = fetched.ok() else { return Ok(None) };
         let Some(answer) = answer(&fetched) else { return Ok(None) };
-        let expected = |body: &[u8]| what_is_wrong(record, attachment, body, &fetched);
+        let expected = |body: &[u8]| what_is_wrong(record, attachment, body, &fetched.headers);
         Ok(Some(judge_attachment(path, &answer, erased, judged, expected)))
     }
 
@@ -303,7 +307,7 @@ impl Values {
         let Some(shown) = version.judge(&answer, &before) else { return Ok(()) };
         self.kept.add_shown(&picked.leaf, shown.items.iter())?;
         seen.settled.extend(before.iter().chain(&shown.items).map(|item| version.subject(item)));
-        let all = record::erasable::Erasures::default().remaining(content);
+        let all = Erasures::default().remaining(content);
         seen.settled.extend(all.iter().map(|item| version.subject(&item.to_string())));
         seen.settled.extend(["/erasable", "/sealed"].map(|room| version.subject(room)));
         seen.findings.extend(shown.findings);
@@ -396,19 +400,30 @@ fn blob_path(attachment: &Attachment) -> String {
 
 /// What is wrong with an attachment's bytes, if anything.
 fn what_is_wrong(
-    _record: &Record,
+    record: &Record,
     attachment: &Attachment,
     body: &[u8],
-    _fetched: &Fetched,
+    headers: &HeaderMap,
 ) -> Option<String> {
     if body.len() as u64 != attachment.bytes {
         return Some(format!("it has {} bytes, and {} were named", body.len(), attachment.bytes));
     }
-    match attachment.content {
-        AttachmentContent::Public(expected) => {
-            let found = sha256(body);
-            (found != expected).then(|| format!("its SHA-256 is {found}"))
-        }
-        AttachmentContent::Erasable(_) => None,
-    }
+    let expected = match attachment.content {
+        AttachmentContent::Public(expected) => expected,
+        AttachmentContent::Erasable(_) => match opening_of(headers) {
+            Some(opening) if opening.place == Place::of(record) && opening.attachment() == *attachment => {
+                opening.sha256
+            }
+            Some(_) => return Some("what comes with it opens another commitment".to_owned()),
+            None => return Some("it comes without what opens its commitment".to_owned()),
+        },
+    };
+    let found = sha256(body);
+    (found != expected).then(|| format!("its SHA-256 is {found}"))
+}
+
+/// What opens the commitment to an erasable attachment, as it comes with it.
+fn opening_of(headers: &HeaderMap) -> Option<AttachmentOpening> {
+    let bytes = b64::decode(headers.get(OPENING_HEADER)?.to_str().ok()?)?;
+    AttachmentOpening::parse(std::str::from_utf8(&bytes).ok()?).ok()
 }

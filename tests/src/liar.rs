@@ -28,6 +28,8 @@ const DRIP: Duration = Duration::from_millis(20);
 pub enum Reply {
     /// A status and a body.
     Body(u16, Vec<u8>),
+    /// A body with another header line.
+    Titled(String, Vec<u8>),
     /// A body that ends before its declared length.
     CutShort(Vec<u8>),
     /// A byte now and then.
@@ -324,6 +326,13 @@ fn send(stream: &mut TcpStream, reply: Reply, ended: &AtomicBool) -> std::io::Re
     match reply {
         Reply::Body(status, body) => {
             stream.write_all(head(status, body.len()).as_bytes())?;
+            stream.write_all(&body)?;
+            return Ok(true);
+        }
+        Reply::Titled(header, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 x\r\n{header}\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes())?;
             stream.write_all(&body)?;
             return Ok(true);
         }

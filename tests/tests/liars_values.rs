@@ -10,7 +10,7 @@ use daemon::shutdown::Shutdown;
 use monitor::replay::{Replay, Step};
 use monitor::values::Values;
 use monitor::verdict::State;
-use record::erasable::{Place, field_to_text};
+use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
 use record::sealed::{Disclosure, SealedValues, seal};
 use record::statement::{
@@ -25,6 +25,7 @@ use tlog::ids::LeafIndex;
 
 const LOG: &str = "log.gov.example/2026";
 const FILE: &[u8] = b"the contract as it was signed";
+const PHOTO: &[u8] = b"a face";
 /// Where the record with a file, and the one with values, stand.
 const FILED: u64 = 3;
 const PERSON: u64 = 4;
@@ -39,6 +40,7 @@ struct Scene {
     tree: Tree,
     openings: [Opening; 2],
     sealed: SealedValues,
+    photo: AttachmentOpening,
 }
 
 fn opening(name: &str, value: &str, salt: u8) -> Opening {
@@ -54,7 +56,7 @@ fn register(world: &World, office: &Office) -> Vec<u8> {
     {
         register.fields.insert(name.to_owned(), rule(class));
     }
-    register.attachments = vec![FieldClass::Public];
+    register.attachments = vec![FieldClass::Erasable, FieldClass::Public];
     sign(&Body::Register(register), &office.quorum())
 }
 
@@ -102,7 +104,17 @@ impl Scene {
         let place = Place::of(&world.record_body(&office, "person", "B", None, "{}"));
         let commitments = openings.iter().map(|one| (one.name.to_string(), place.commit_field(one)));
         let sealed_root = Some(sealed.commitment());
-        let values = Content { erasable: commitments.collect(), sealed: sealed_root, ..Content::default() };
+        let photo = AttachmentOpening {
+            place: place.clone(),
+            name: "photo.jpg".parse().expect("a line"),
+            media: "image/jpeg".parse().expect("a line"),
+            bytes: PHOTO.len() as u64,
+            salt: Salt::new([77; 32]),
+            sha256: sha256(PHOTO),
+        };
+        let attachments = vec![photo.attachment()];
+        let erasable = commitments.collect();
+        let values = Content { erasable, sealed: sealed_root, attachments, ..Content::default() };
         // A register with sealed fields asks for the tree in every version.
         let filed = Content { attachments: vec![attachment()], sealed: sealed_root, ..Content::default() };
         let mut tree = Tree::default();
@@ -117,7 +129,7 @@ impl Scene {
         }
         let config = format!("genesis = \"{}\"\n{more}", leaf_hash(&tree.entries[0]));
         let watch = Watch::new(LOG, &[log.url()], &keys.policy(true), &config);
-        Self { keys, log, watch, world, office, tree, openings, sealed }
+        Self { keys, log, watch, world, office, tree, openings, sealed, photo }
     }
 
     fn leaf(&self, index: u64) -> Hash {
@@ -132,8 +144,13 @@ impl Scene {
     fn serve(&self, documents: &[String], erased: &[(&str, u64)]) {
         self.log.serve(&self.tree, self.keys.sign(self.tree.head(), &[0, 1], self.watch.seconds()));
         self.log.reply(&blob(), Reply::Body(200, FILE.to_vec()));
+        self.log.reply(&self.photo_path(), shown(&self.photo, PHOTO));
         self.log.reply(&self.values_path(FILED), Reply::Body(200, answer(&[], &[])));
         self.log.reply(&self.values_path(PERSON), Reply::Body(200, answer(documents, erased)));
+    }
+
+    fn photo_path(&self) -> String {
+        format!("blobs/{}", self.photo.commitment())
     }
 
     fn documents(&self) -> Vec<String> {
@@ -179,6 +196,12 @@ impl Scene {
         self.tree.push(sign(&body, &self.office.quorum()));
         self.tree.entries.len() as u64 - 1
     }
+}
+
+/// An erasable attachment as an honest log shows it.
+fn shown(opening: &AttachmentOpening, bytes: &[u8]) -> Reply {
+    let opening = tlog::b64::encode(opening.to_text().as_bytes());
+    Reply::Titled(format!("Daybook-Attachment: {opening}"), bytes.to_vec())
 }
 
 fn blob() -> String {
@@ -329,6 +352,37 @@ fn what_a_tombstone_erased_must_not_be_shown_any_more() {
 }
 
 #[test]
+fn an_erasable_attachment_is_there_until_it_is_erased_and_what_comes_with_it_opens_its_commitment() {
+    let mut scene = Scene::new();
+    scene.serve(&[], &[]);
+    scene.is_well();
+    let path = scene.photo_path();
+    assert!(scene.log.script().asked.contains(&path));
+    let salted = AttachmentOpening { salt: Salt::new([78; 32]), ..scene.photo.clone() };
+    let other = AttachmentOpening { sha256: sha256(b"b face"), ..scene.photo.clone() };
+    for (reply, kind) in [
+        (Reply::Body(404, Vec::new()), "erased"),
+        (Reply::Body(410, Vec::new()), "erased"),
+        (Reply::Body(200, PHOTO.to_vec()), "altered"),
+        (shown(&salted, PHOTO), "altered"),
+        (shown(&other, b"b face"), "altered"),
+        (shown(&scene.photo.clone(), b"b face"), "altered"),
+    ] {
+        scene.log.reply(&path, reply);
+        scene.alarms(kind, &path);
+        scene.serve(&[], &[]);
+        scene.is_well();
+    }
+    let index = scene.erase(&["/attachments/photo.jpg"]);
+    scene.serve(&[], &[("/attachments/photo.jpg", index)]);
+    scene.alarms("still-shown", &path);
+    scene.log.reply(&path, Reply::Body(410, Vec::new()));
+    scene.is_well();
+    scene.log.reply(&path, Reply::Body(404, Vec::new()));
+    scene.is_well();
+}
+
+#[test]
 fn a_value_that_opens_no_commitment_is_an_alarm() {
     let mut scene = Scene::new();
     let lie = field_to_text(&opening("name", "Somebody Else", 1));
@@ -358,7 +412,7 @@ fn values_are_never_kept_only_that_they_were_shown() {
             continue;
         }
         let bytes = std::fs::read(&path).expect("a file");
-        for secret in ["Ada Lovelace", "a secret note", "120000"] {
+        for secret in ["Ada Lovelace", "a secret note", "120000", "a face"] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} is in {}", path.display());
         }

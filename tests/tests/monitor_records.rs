@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use daybook::records::upload::Upload;
-use record::erasable::{Place, field_to_text};
+use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
 use record::statement::{
     AgencyAction, Attachment, AttachmentContent, Body, Content, EntryRef, FieldClass, FieldRule, FieldType,
@@ -18,6 +18,7 @@ use tlog::hash::{Hash, leaf_hash, sha256};
 use tlog::ids::LeafIndex;
 
 const FILE: &[u8] = b"the contract as it was signed";
+const PHOTO: &[u8] = b"a face";
 
 /// A log of records, an agency in it, and a monitor that judges it.
 struct Scene {
@@ -47,6 +48,11 @@ impl Scene {
     }
 
     fn put(&self, path: &str, body: &[u8], by: &Signer) {
+        self.put_with(path, body, by, None);
+    }
+
+    /// With the opening of an erasable attachment.
+    fn put_with(&self, path: &str, body: &[u8], by: &Signer, opening: Option<&AttachmentOpening>) {
         let millis = daemon::clock::Clock::unix_millis(&daemon::clock::SystemClock);
         let now = i64::try_from(millis / 1000).expect("this century");
         let upload = Upload {
@@ -58,7 +64,10 @@ impl Scene {
             at: record::time::UtcTime::from_unix_seconds(now).expect("a time"),
         };
         let header = upload.to_header(vec![by.sign(&upload.to_text())]);
-        let headers = [("content-type", "application/octet-stream"), ("daybook-upload", header.as_str())];
+        let opening = opening.map(|opening| tlog::b64::encode(opening.to_text().as_bytes()));
+        let mut headers =
+            vec![("content-type", "application/octet-stream"), ("daybook-upload", header.as_str())];
+        headers.extend(opening.iter().map(|opening| ("daybook-attachment", opening.as_str())));
         let answer = self.server.send("PUT", path, &headers, body);
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
@@ -106,6 +115,21 @@ fn opening(name: &str, value: &str, salt: u8) -> Opening {
     Opening { name, kind, value: value.into(), salt: Salt::new([salt; 32]) }
 }
 
+fn photo() -> AttachmentOpening {
+    AttachmentOpening {
+        place: Place {
+            agency: "treasury.example".parse().expect("an agency"),
+            register: "person".parse().expect("a register"),
+            key: "A".parse().expect("a key"),
+        },
+        name: "photo.jpg".parse().expect("a line"),
+        media: "image/jpeg".parse().expect("a line"),
+        bytes: PHOTO.len() as u64,
+        salt: Salt::new([77; 32]),
+        sha256: sha256(PHOTO),
+    }
+}
+
 /// A register with erasable fields and attachments, and a record in it; the record's leaf hash.
 fn publish(scene: &mut Scene, openings: &[Opening]) -> Hash {
     let mut register = scene.world.register_body(&scene.office, "person", None);
@@ -113,7 +137,7 @@ fn publish(scene: &mut Scene, openings: &[Opening]) -> Hash {
         let rule = FieldRule { class: FieldClass::Erasable, kind: FieldType::String, required: false };
         register.fields.insert(opening.name.to_string(), rule);
     }
-    register.attachments = vec![FieldClass::Public];
+    register.attachments = vec![FieldClass::Erasable, FieldClass::Public];
     let opened = sign(&Body::Register(register), &scene.office.quorum());
     scene.post(&opened);
     scene.put(&format!("/blobs/{}", sha256(FILE)), FILE, &scene.office.publisher);
@@ -126,7 +150,10 @@ fn publish(scene: &mut Scene, openings: &[Opening]) -> Hash {
         bytes: FILE.len() as u64,
         content: AttachmentContent::Public(sha256(FILE)),
     };
-    let attachments = vec![attachment];
+    let photo = photo();
+    let path = format!("/blobs/{}", photo.commitment());
+    scene.put_with(&path, PHOTO, &scene.office.publisher, Some(&photo));
+    let attachments = vec![attachment, photo.attachment()];
     record.content = Some(Content { erasable: erasable.collect(), attachments, ..Content::default() });
     let statement = sign(&Body::Record(record), &[&scene.office.publisher]);
     scene.post(&statement);
@@ -178,7 +205,7 @@ fn a_real_log_is_followed_through_enrolment_rotation_revocation_and_erasure() {
         "person",
         "A",
         EntryRef { index, leaf },
-        &["/erasable/name"],
+        &["/attachments/photo.jpg", "/erasable/name"],
     );
     let tombstone = sign(&erase, &scene.office.quorum());
     scene.post(&tombstone);
@@ -209,8 +236,9 @@ fn what_a_real_log_loses_without_a_tombstone_is_told_and_clears_when_it_is_back(
     let alarms = log["alarms"].as_array().expect("a list");
     let mut about: Vec<&str> = alarms.iter().map(|alarm| alarm["subject"].as_str().expect("text")).collect();
     about.sort_unstable();
-    let expected = ["name", "note"].map(|name| format!("records/{leaf}/erasable/{name}"));
-    assert_eq!(about, expected);
+    let values = ["name", "note"].map(|name| format!("records/{leaf}/erasable/{name}"));
+    let photo = format!("blobs/{}", photo().commitment());
+    assert_eq!(about, [&[photo][..], &values].concat());
     assert!(alarms.iter().all(|alarm| alarm["kind"] == "erased"));
 }
 
