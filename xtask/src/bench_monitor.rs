@@ -74,9 +74,11 @@ impl BenchMonitor {
         let profile: &[&str] = if self.debug { &[] } else { &["--release"] };
         let packages = ["--package", "monitor", "--package", "daybook", "--bins"];
         run(&mut cargo(&[&["build", "--locked"], &packages[..], profile].concat()))?;
-        run(&mut cargo(
-            &[&["build", "--locked", "--package", "tests", "--example", "forge"], profile].concat(),
-        ))?;
+        if self.only != Some(What::Alerts) {
+            run(&mut cargo(
+                &[&["build", "--locked", "--package", "tests", "--example", "forge"], profile].concat(),
+            ))?;
+        }
         let place = Place {
             built: root().join("target").join(if self.debug { "debug" } else { "release" }),
             folder: root().join("target/bench-monitor"),
