@@ -184,7 +184,8 @@ impl Note {
             return Err(NoteError::TooLong(bytes.len()));
         }
         let note = std::str::from_utf8(bytes).map_err(|_| NoteError::Characters)?;
-        if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
+        // To the end, without a branch for each byte, which is several times as fast.
+        if note.bytes().fold(false, |found, byte| found | ((byte < 0x20) & (byte != b'\n'))) {
             return Err(NoteError::Characters);
         }
         let blank = note.rfind("\n\n").ok_or(NoteError::Shape)?;

@@ -2,6 +2,8 @@
 
 use super::{DEPTH_LEVELS_MAX, INTEGER_MAX, JsonError, JsonProblem, Number, Object, Value, within, write};
 
+/// Bytes of a string that are looked at together.
+const PLAIN_BLOCK_BYTES: usize = 32;
 /// Digits of [`INTEGER_MAX`].
 const INTEGER_DIGITS_MAX: usize = 16;
 
@@ -109,8 +111,7 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let rest = &self.bytes[self.at..];
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-            let Some(plain) = plain else {
+            let Some(plain) = plain_bytes(rest) else {
                 self.at = self.bytes.len();
                 return Err(self.error(JsonProblem::Syntax));
             };
@@ -180,6 +181,17 @@ impl Reader<'_> {
         let number = Number::from_f64(value).ok_or_else(|| error(JsonProblem::NumberRange))?;
         if number.to_string() == text { Ok(number) } else { Err(error(JsonProblem::Number)) }
     }
+}
+
+/// How many bytes stand before the first that cannot stand in a string as it is; none if there is no such byte.
+fn plain_bytes(bytes: &[u8]) -> Option<usize> {
+    let is_special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
+    // Block by block without a branch for each byte: long texts are most of what is parsed.
+    let is_plain =
+        |block: &&[u8; PLAIN_BLOCK_BYTES]| !block.iter().fold(false, |found, byte| found | is_special(*byte));
+    let blocks = bytes.as_chunks::<PLAIN_BLOCK_BYTES>().0;
+    let start = blocks.iter().take_while(is_plain).count() * PLAIN_BLOCK_BYTES;
+    bytes[start..].iter().position(|byte| is_special(*byte)).map(|at| start + at)
 }
 
 /// The grammar of RFC 8259, section 6.

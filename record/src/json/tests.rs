@@ -180,3 +180,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_byte_that_cannot_stand_in_a_string_is_found_at_every_distance() {
+    for length in 0..100 {
+        let plain = "\u{e9}".repeat(length / 2) + &"x".repeat(length % 2);
+        assert_eq!(Value::parse(&format!("\"{plain}\"")).unwrap(), Value::from(plain.as_str()));
+        for (special, problem) in [("\n", JsonProblem::Syntax), ("\\/", JsonProblem::Escape)] {
+            let error = Value::parse(&format!("\"{plain}{special}{plain}\"")).unwrap_err();
+            assert_eq!((error.problem, error.offset), (problem, 1 + plain.len()), "{length}");
+        }
+        let escaped = format!("\"{plain}\\n{plain}\"");
+        assert_eq!(Value::parse(&escaped).unwrap(), Value::from(format!("{plain}\n{plain}")));
+        assert!(Value::parse(&format!("\"{plain}")).is_err(), "not closed");
+    }
+}

@@ -14,6 +14,7 @@ impl Registry {
     pub(super) fn judge_record<H: History>(
         &self,
         record: &Record,
+        chain: &Chain,
         signers: &Signers<'_>,
         history: &H,
     ) -> Result<(), JudgeError<H::Error>> {
@@ -24,8 +25,7 @@ impl Registry {
         let unknown = || JudgeError::refused(Rule::UnknownRegister(record.register.clone()));
         let register = register.ok_or_else(unknown)?;
         signers.may_publish(record, register.definition.approvals).map_err(JudgeError::refused)?;
-        let chain = Chain::Record(record.agency.clone(), record.register.clone(), record.key.clone());
-        let latest = history.latest(&chain).map_err(JudgeError::History)?;
+        let latest = history.latest(chain).map_err(JudgeError::History)?;
         follows(record.previous, latest)?;
         register.admits(record).map_err(JudgeError::refused)
     }

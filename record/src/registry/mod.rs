@@ -226,18 +226,19 @@ impl Registry {
         self.judge_place(index, statement.statement.body()).map_err(JudgeError::refused)?;
         let signers = self.signers(statement)?;
         let body = statement.statement.body();
+        let chain = Chain::of(body);
         match body {
             Body::Genesis(genesis) => self.judge_genesis(genesis, &signers)?,
             Body::Agency(agency) => self.judge_agency(agency, &signers)?,
             Body::Register(register) => self.judge_register(register, &signers)?,
-            Body::Record(record) => self.judge_record(record, &signers, history)?,
+            Body::Record(record) => self.judge_record(record, &chain, &signers, history)?,
             Body::Tombstone(tombstone) => self.judge_tombstone(index, tombstone, &signers, history)?,
             Body::Dispute(dispute) => self.judge_dispute(index, dispute, &signers, history)?,
         }
         let changes = matches!(body.kind(), Kind::Genesis | Kind::Agency | Kind::Register);
         Ok(Effect {
             entry: EntryRef { index, leaf: statement.statement.leaf_hash() },
-            chain: Chain::of(body),
+            chain,
             registry: changes.then(|| Box::new(statement.statement.clone())),
         })
     }
