@@ -1,14 +1,15 @@
 //! From bytes that anybody may have sent to a pending statement, or a refusal. Runs for many requests at a time.
 //!
 //! The order is the contract: a text that the log knows is answered before anything else is looked at; then the form;
-//! then keys and signatures, by far the dearest; then what this log asks for besides (attachments). The
+//! then what this log asks for besides (its clock, attachments); then keys and signatures, by far the dearest. The
 //! registry's own rules wait for the sequencer, where order counts.
 //!
 //! Absent on purpose: quotas, which go by who asks and are `http`'s.
 
 use bytes::Bytes;
-use record::registry::{NotAllowed, Refusal, Signatures};
+use record::registry::{Authentic, Grant, NotAllowed, Refusal, Registry, Signatures};
 use record::statement::{AttachmentContent, Body, Record, Statement, StatementError};
+use record::time::UtcTime;
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 
@@ -17,6 +18,9 @@ use crate::log::Log;
 use crate::lookup::LookupError;
 use crate::pool::Pending;
 use crate::store::vault::VaultError;
+
+/// So far may an agency's clock be ahead of this one.
+const AHEAD_SECONDS_MAX: i64 = 300;
 
 /// What a statement is to the log so far.
 #[derive(Debug)]
@@ -36,6 +40,18 @@ pub enum NotTaken {
     /// Anybody can see from the log that it may not go in.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// It comes from a time that has not come.
+    #[error(
+        "the statement is dated {0}, which by this log's clock is more than {AHEAD_SECONDS_MAX} seconds ahead; set the \
+         clock that dated it, or send it when its time has come"
+    )]
+    Early(UtcTime),
+    /// It is dated within a delegation that is over by now: its date shows nothing.
+    #[error(
+        "a key that was delegated until {0} signed it, and by this log's clock that is over; ask an officer to sign it, or to \
+         delegate the key anew"
+    )]
+    Late(UtcTime),
     /// An attachment has not been uploaded.
     #[error(
         "the log does not hold the attachment {name:?} ({hash}); upload it with PUT /blobs/{hash} and send the \
@@ -96,6 +112,8 @@ impl NotTaken {
         match self {
             Self::Form(error) => error.code(),
             Self::Refused(refused) => refused.code(),
+            Self::Early(_) => "at_in_the_future",
+            Self::Late(_) => "delegation_over",
             Self::AttachmentMissing { .. } => "attachment_missing",
             Self::AttachmentLength { .. } => "attachment_length",
             Self::AttachmentOther { .. } => "attachment_other",
@@ -134,15 +152,42 @@ pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, N
         None => committed,
     };
     let statement = Statement::parse(&bytes)?;
+    check_date(&statement, records.now_seconds())?;
     check_attachments(records, &statement)?;
     let (leaf, identity) = (statement.leaf_hash(), statement.identity());
-    let admitted = match records.views.newest().authenticate(statement, Signatures::Check) {
-        Ok(authentic) => Admitted::Authentic(authentic),
+    let registry = records.views.newest();
+    let admitted = match registry.authenticate(statement, Signatures::Check) {
+        Ok(authentic) => {
+            check_delegation(&registry, &authentic, records.now_seconds())?;
+            Admitted::Authentic(authentic)
+        }
         Err(Refusal::NotAllowed(NotAllowed::UnknownKey(_))) => Admitted::Unsettled(Statement::parse(&bytes)?),
         Err(refusal) => return Err(Refused::Registry(refusal).into()),
     };
     let statement = Some(std::sync::Arc::new(admitted));
     Ok(Examined::New(Box::new(Pending { entry: bytes, leaf, identity, absent_below, statement })))
+}
+
+fn check_date(statement: &Statement, now_seconds: i64) -> Result<(), NotTaken> {
+    let at = statement.body().at();
+    let ahead = at.unix_seconds() > now_seconds.saturating_add(AHEAD_SECONDS_MAX);
+    if ahead { Err(NotTaken::Early(at)) } else { Ok(()) }
+}
+
+/// The registry compares a delegation's end with the record's own date, since no other time is in the log. A date that was
+/// chosen afterwards is caught here.
+fn check_delegation(registry: &Registry, authentic: &Authentic, now_seconds: i64) -> Result<(), NotTaken> {
+    let Body::Record(record) = authentic.statement().body() else { return Ok(()) };
+    for state in registry.keys_of(&record.agency) {
+        if let Grant::Delegate { until, .. } = &state.grant
+            && record.at <= *until
+            && now_seconds > until.unix_seconds()
+            && authentic.keys().contains(&state.key)
+        {
+            return Err(NotTaken::Late(*until));
+        }
+    }
+    Ok(())
 }
 
 /// Whether to examine these bytes may wait for the disk: a statement with attachments has this word in it.

@@ -47,7 +47,7 @@ use crate::records::World;
 /// The name of every log in process.
 pub const ORIGIN: &str = "log.example/tests";
 /// When every test begins.
-pub const START: u64 = 1_790_000_000_000;
+pub const START: u64 = 1_795_426_200_000;
 
 /// The test data, or `None` with a loud line where there is none; under `CI` that is a failure.
 ///
@@ -344,7 +344,7 @@ pub fn all_bytes(folder: &Path) -> Vec<u8> {
             out.extend(all_bytes(&path));
             continue;
         }
-        let bytes = std::fs::read(&path).expect("a file");
+        let Some(bytes) = unless_gone(std::fs::read(&path)) else { continue };
         // A preallocated journal is mostly that.
         let blocks = bytes.chunks(BLOCK_BYTES).filter(|block| **block != [0; BLOCK_BYTES][..block.len()]);
         blocks.for_each(|block| out.extend_from_slice(block));
@@ -370,7 +370,15 @@ pub fn copy_all(from: &Path, to: &Path) {
         if file.path().is_dir() {
             copy_all(&file.path(), &target);
         } else {
-            std::fs::copy(file.path(), target).expect("copied");
+            unless_gone(std::fs::copy(file.path(), target));
         }
+    }
+}
+
+/// What was found, unless a process that is at work in the folder has removed the file since it was listed.
+fn unless_gone<T>(found: std::io::Result<T>) -> Option<T> {
+    match found {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        found => Some(found.expect("a file")),
     }
 }

@@ -345,17 +345,36 @@ fn a_delegated_key_signs_beyond_its_registers_and_its_time() {
     let delegate = AgencyAction::Delegate {
         key: unit.key(),
         registers: vec!["budget".parse().unwrap()],
-        until: "2026-11-30T00:00:00Z".parse().unwrap(),
+        until: "2999-01-01T00:00:00Z".parse().unwrap(),
     };
     let [one, two, _] = scene.office.officers.as_slice() else { panic!("three officers") };
     let body = scene.agency(&scene.office, &enrolment, delegate);
     scene.refuses(&sign(&body, &[one, two]), 403, "possession");
-    scene.takes(&sign(&body, &[one, two, &unit]));
+    let delegated = sign(&body, &[one, two, &unit]);
+    scene.takes(&delegated);
     let record =
         |register: &str, key: &str| scene.world.record_body(&scene.office, register, key, None, "{}");
     scene.takes(&sign(&Body::Record(record("budget", "1")), &[&unit]));
     scene.refuses(&sign(&Body::Record(record("country", "GB")), &[&unit]), 403, "delegated_register");
+    // Dated after the end of the delegation; and dated before it, long after.
+    let later = Signer::ed25519("treasury.example/unit-2");
+    let over = AgencyAction::Delegate {
+        key: later.key(),
+        registers: vec!["budget".parse().unwrap()],
+        until: "2026-11-22T00:00:00Z".parse().unwrap(),
+    };
+    scene.takes(&sign(&scene.agency(&scene.office, &delegated, over), &[one, two, &later]));
     let mut late = record("budget", "2");
-    late.at = "2026-12-01T00:00:00Z".parse().unwrap();
-    scene.refuses(&sign(&Body::Record(late), &[&unit]), 403, "delegation_ended");
+    scene.refuses(&sign(&Body::Record(late.clone()), &[&later]), 403, "delegation_ended");
+    late.at = "2026-11-21T00:00:00Z".parse().unwrap();
+    scene.refuses(&sign(&Body::Record(late), &[&later]), 409, "delegation_over");
+}
+
+#[test]
+fn a_statement_is_dated_in_the_future() {
+    let scene = Scene::new();
+    let mut early = scene.world.record_body(&scene.office, "country", "GB", None, "{}");
+    early.at = "2999-01-01T00:00:00Z".parse().unwrap();
+    let [one, ..] = scene.office.officers.as_slice() else { panic!("an officer") };
+    scene.refuses(&sign(&Body::Record(early), &[one]), 409, "at_in_the_future");
 }

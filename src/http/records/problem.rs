@@ -5,6 +5,7 @@
 //! | 403 | `not-allowed` | which rule about keys, such as `key_revoked` |
 //! | 409 | `stale` | `stale_previous`; with `latest` |
 //! | 409 | `other-signatures` | `other_signatures`; with `latest` |
+//! | 409 | `clock` | `at_in_the_future`, `delegation_over`: by this log's clock, which is no rule of the log |
 //! | 422 | `inadmissible` | the rule, such as `key_prefix`; with `field` where it is one |
 //! | 424 | `attachment-missing` | `attachment_missing`: not a rule of the log, and no monitor's business |
 //! | 429 | `too-many` | |
@@ -56,6 +57,8 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
                 None => problem,
             }
         }
+        NotTaken::Early(_) => clock(detail, code).with("field", "/at"),
+        NotTaken::Late(_) => clock(detail, code),
         NotTaken::AttachmentMissing { name, hash } => {
             let title = "Attachment missing";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
@@ -77,6 +80,10 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
         }
         NotTaken::Blobs(_) | NotTaken::Vault(_) | NotTaken::Lookup(_) => return None,
     })
+}
+
+fn clock(detail: String, reason: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "clock", "Clock", detail).with("reason", reason)
 }
 
 /// JSON Pointer to the field of the statement that breaks the rule, where it is one field's fault.
