@@ -1,8 +1,11 @@
 //! The processes of the demonstration: our own commands, and the servers beside our executable.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +21,27 @@ pub(super) const MONITOR: (&str, &str) = ("daybook-monitor", "monitor");
 const OUR_PACKAGE: &str = env!("CARGO_PKG_NAME");
 /// An address that the system chooses.
 pub(super) const ANY_PORT: &str = "127.0.0.1:0";
+
+/// Ports below those that systems give to outgoing connections.
+const PORTS: Range<u16> = 12_000..30_000;
+/// So far apart begin two demonstrations that run at once to look for ports.
+const PORTS_APART: u32 = 97;
+
+/// An address at which nobody listens, another one each time. It stays free while its server is switched off: an address that
+/// the system chooses could be given to a connection meanwhile.
+pub(super) fn free_address() -> Result<String, Failure> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    let first = std::process::id().wrapping_mul(PORTS_APART);
+    for _ in 0..count {
+        let at = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = u16::try_from(at).map_or(PORTS.start, |at| PORTS.start + at);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(format!("{}:{port}", Ipv4Addr::LOCALHOST));
+        }
+    }
+    Err(Failure::Failed(format!("every port from {} to {} is in use", PORTS.start, PORTS.end)))
+}
 
 /// A process, ended with the demonstration.
 pub(super) struct Process(Child);

@@ -1,6 +1,5 @@
 //! A newspaper's monitor: it verifies the town's log for itself, and tells the desk what its watches find.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,7 +10,7 @@ use tlog::note::Note;
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::children::{Process, run};
+use super::children::{Process, free_address, run};
 use super::town::Town;
 
 /// The addresses of a new monitor's settings.
@@ -99,12 +98,6 @@ struct Status {
 #[derive(Deserialize)]
 struct Started {
     url: String,
-}
-
-/// An address at which nobody listens. The monitor's links have it, so it is chosen before the monitor starts.
-fn free_address() -> Result<String, Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(Failure::failed)?;
-    Ok(listener.local_addr().map_err(Failure::failed)?.to_string())
 }
 
 /// Starts the newspaper's monitor and shows what it has verified.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::super::failure::Failure;
-use super::children::{ANY_PORT, Process, run};
+use super::children::{ANY_PORT, Process, free_address, run};
 
 /// A witness: its directory, its keys, and its process while it runs.
 pub(super) struct Witness {
@@ -34,14 +34,14 @@ struct Reached {
 }
 
 impl Witness {
-    /// Makes a witness and starts it on any free port.
+    /// Makes a witness and starts it.
     pub(super) fn make(program: &Path, name: &'static str, folder: &Path) -> Result<Self, Failure> {
         let key_name = format!("{name}.example/witness");
         let keys: Keys =
             run(Command::new(program).args(["init", "--json", "--name", &key_name]).arg(folder))?;
         let mut witness = Self {
             name,
-            url: format!("http://{ANY_PORT}"),
+            url: format!("http://{}", free_address()?),
             program: program.to_owned(),
             folder: folder.to_owned(),
             vkeys: keys.vkeys,
