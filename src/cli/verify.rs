@@ -1,6 +1,7 @@
 //! `daybook verify`: a file, its receipt and a policy; no network. A statement is told in words: whose it is, and, with
 //! the log's own statements about keys at hand, who signed it and who enrolled them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -110,11 +111,14 @@ pub(super) fn place(
     let receipt = TlogProof::parse(&bytes)
         .map_err(|error| Failure::Malformed(format!("{}: {error}", path.display())))?;
     let checkpoint = receipt.verify(leaf, policy).map_err(Failure::wrong)?;
-    let cosigned = checkpoint.cosignatures().iter();
-    let witnesses = cosigned
-        .clone()
-        .map(|cosigned| Witnessed { name: cosigned.key.name().to_string(), at: time(cosigned.seconds) });
-    let first = cosigned.map(|cosigned| cosigned.seconds).filter(|seconds| *seconds > 0).min();
+    // A witness that signs with several keys is one witness; its earliest time is the one that counts.
+    let mut by_witness = BTreeMap::new();
+    for cosigned in checkpoint.cosignatures().iter().filter(|cosigned| cosigned.seconds > 0) {
+        let earliest = by_witness.entry(cosigned.key.name().to_string()).or_insert(cosigned.seconds);
+        *earliest = cosigned.seconds.min(*earliest);
+    }
+    let first = by_witness.values().copied().min();
+    let witnesses = by_witness.into_iter().map(|(name, seconds)| Witnessed { name, at: time(seconds) });
     let head = checkpoint.head();
     let place = Place {
         origin: checkpoint.origin().to_string(),
