@@ -170,12 +170,12 @@ impl Drop for Running {
     }
 }
 
-fn until_there(file: &Path) {
-    let there = (0..LOOKS_MAX).any(|_| {
+fn until_told(file: &Path, text: &str) {
+    let told = (0..LOOKS_MAX).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
-        file.exists()
+        std::fs::read_to_string(file).is_ok_and(|told| told.contains(text))
     });
-    assert!(there, "{} never came", file.display());
+    assert!(told, "{} never told of {text}", file.display());
 }
 
 #[test]
@@ -339,12 +339,9 @@ fn a_running_monitor_shows_its_work_in_metrics_feeds_and_a_download() {
     monitor.until(&format!("daybook_monitor_index_lag_entries{{origin=\"{ORIGIN}\"}} 0"));
     desk.monitor(&["watch", "add", &desk.dir(), "bridge", "--channel", "desk"]);
     desk.put("C-2", None, r#"{"name":"Mountain bridge"}"#);
+    // A watch made meanwhile is at work.
+    until_told(&told, "Mountain bridge");
     monitor.until("daybook_monitor_channel_waiting_messages{channel=\"desk\"} 0");
-    until_there(&told);
-    assert!(
-        std::fs::read_to_string(&told).unwrap().contains("Mountain bridge"),
-        "a watch made meanwhile is at work"
-    );
     monitor.until("daybook_monitor_watches 1");
     monitor.until("daybook_monitor_finds 2");
     for line in [
@@ -429,7 +426,7 @@ fn addresses_in_records_and_watches_are_never_visited() {
         assert!(!page.text().contains(&format!("href=\"{url}")), "{path} links to what a record says");
         assert!(!page.text().contains(&format!("src=\"{url}")), "{path} loads what a record says");
     }
-    until_there(&told);
+    until_told(&told, "\"alerts\"");
     let visited = trap.accept();
     assert!(
         visited.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
