@@ -322,6 +322,20 @@ pub fn exchange_raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Answ
     exchange_on(TcpStream::connect(address)?, request)
 }
 
+/// What one read gives, as a program that is stopped and goes on, or that is traced, must read: with a time limit on
+/// a connection, the system says "interrupted" then.
+///
+/// # Errors
+/// Whatever else reading fails for.
+pub fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
 /// The same on a connection that is there.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::clerk::{AGENCY, Desk};
+use tests::server::read_some;
 use tlog::hash::sha256;
 
 fn state(report: &Value, at: usize) -> &str {
@@ -187,7 +188,7 @@ fn carry(
     let count = Arc::clone(seen);
     std::thread::spawn(move || {
         let (mut buffer, mut tail) = (vec![0; 1 << 16], Vec::new());
-        while let Ok(read @ 1..) = from_client.read(&mut buffer) {
+        while let Ok(read @ 1..) = read_some(&mut from_client, &mut buffer) {
             tail.extend_from_slice(&buffer[..read]);
             while let Some(at) = tail.windows(lose.len()).position(|window| window == lose) {
                 tail.drain(..at + lose.len());
@@ -203,7 +204,7 @@ fn carry(
         }
     });
     let (mut buffer, mut unheard) = (vec![0; 1 << 16], None::<Vec<u8>>);
-    while let Ok(read @ 1..) = log.read(&mut buffer) {
+    while let Ok(read @ 1..) = read_some(&mut log, &mut buffer) {
         if losing.try_recv().is_ok() {
             unheard = Some(Vec::new());
         }
@@ -344,7 +345,7 @@ fn lossy_after(to: SocketAddr, hold: &'static [u8]) -> (SocketAddr, Receiver<()>
             std::thread::spawn(move || std::io::copy(&mut from_log, &mut to_client));
             std::thread::spawn(move || {
                 let mut buffer = vec![0; 1 << 16];
-                while let Ok(read @ 1..) = client.read(&mut buffer) {
+                while let Ok(read @ 1..) = read_some(&mut client, &mut buffer) {
                     if buffer[..read].windows(hold.len()).any(|window| window == hold) {
                         let _ = told.send(());
                         return;

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use daybook::client::{Client, ClientError, Posted};
+use tests::server::read_some;
 use tlog::hash::leaf_hash;
 
 /// What the log does with one request.
@@ -31,7 +32,7 @@ fn log(does: Vec<Does>) -> (Client, Arc<Mutex<Vec<Vec<u8>>>>) {
             let mut all = Vec::new();
             let mut buffer = [0; 4096];
             let body = loop {
-                let read = stream.read(&mut buffer).unwrap();
+                let read = read_some(&mut stream, &mut buffer).unwrap();
                 all.extend_from_slice(&buffer[..read]);
                 let Some(at) = all.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
                 let head = String::from_utf8_lossy(&all[..at]).to_ascii_lowercase();

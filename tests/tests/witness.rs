@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tests::server::read_some;
 use tests::testlog::{TestLog, size};
 use tests::witness::{WitnessServer, WitnessSite, cosigned};
 use tlog::checkpoint::Checkpoint;
@@ -357,7 +358,7 @@ fn over_the_quota_is_429_with_retry_after_and_repeats_do_not_use_up_what_growth_
 #[test]
 fn connections_are_kept_alive() {
     // "witnesses SHOULD support, HTTP keep-alive HTTP connections".
-    use std::io::{Read, Write};
+    use std::io::Write;
     let (_site, server, log) = served(3);
     let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -376,7 +377,7 @@ fn connections_are_kept_alive() {
             (body.len() >= length).then_some(())
         };
         while complete(&seen).is_none() {
-            let read = stream.read(&mut buffer).unwrap();
+            let read = read_some(&mut stream, &mut buffer).unwrap();
             assert!(read > 0, "the connection stays open");
             seen.extend_from_slice(&buffer[..read]);
         }

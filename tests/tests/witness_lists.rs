@@ -1,5 +1,6 @@
 //! Which logs a witness follows: keys that are refused at configuration, lists, disabling; and evidence from anyone.
 
+use tests::server::read_some;
 use tests::testlog::TestLog;
 use tests::witness::{WitnessSite, wait_for};
 use tlog::sign::{CosignerEd25519, Ed25519Signer};
@@ -128,7 +129,7 @@ fn the_lists_of_the_witness_network_are_read_to_the_last_entry() {
 
 #[test]
 fn a_list_is_fetched_from_a_url_and_an_answer_that_is_no_list_changes_nothing() {
-    use std::io::{Read, Write};
+    use std::io::Write;
     let site = WitnessSite::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/list", listener.local_addr().unwrap());
@@ -138,7 +139,7 @@ fn a_list_is_fetched_from_a_url_and_an_answer_that_is_no_list_changes_nothing() 
         {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 4096];
-            assert!(stream.read(&mut request).unwrap() > 0);
+            assert!(read_some(&mut stream, &mut request).unwrap() > 0);
             let head =
                 format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();

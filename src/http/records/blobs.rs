@@ -27,7 +27,7 @@ use crate::store::blobs::BlobError;
 /// Pieces that wait between the network and the disk.
 pub(super) const PIECES_MAX: usize = 4;
 /// Bytes read from the disk at a time.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: u64 = 64 * 1024;
 
 impl App {
     /// The note that allows an upload to this path, checked.
@@ -134,10 +134,10 @@ impl App {
             Ok::<_, Problem>(length.zip(blobs.open_blob(&name).map_err(failed)?))
         });
         let Some((length, mut file)) = opened.await?? else { return self.get_attachment(name).await };
-        let mut buffer = vec![0; READ_BYTES];
         let next = move || {
-            let count = file.read(&mut buffer)?;
-            Ok((count > 0).then(|| Bytes::copy_from_slice(&buffer[..count])))
+            let mut piece = Vec::new();
+            file.by_ref().take(READ_BYTES).read_to_end(&mut piece)?;
+            Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
         };
         Ok(download(Caching::Forever, length, next))
     }
