@@ -44,6 +44,8 @@ use crate::store::tiles::TileStore;
 const BATCH_ENTRIES_MAX: usize = 32_768;
 /// Bytes after which a batch takes no further submission.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Bytes of statements by unknown signers that may wait, parsed: in memory twenty times as much at most.
+const UNSETTLED_BYTES_MAX: usize = 4 << 20;
 /// Committed heads that may wait for publication.
 const UNPUBLISHED_HEADS_MAX: usize = 64;
 
@@ -297,6 +299,7 @@ fn pool_limits(config: &Config) -> PoolLimits {
     PoolLimits {
         entries_max: config.limits.pool_entries_max,
         bytes_max: config.limits.pool_bytes_max.as_usize(),
+        unsettled_bytes_max: UNSETTLED_BYTES_MAX,
         batch_entries_max: BATCH_ENTRIES_MAX,
         batch_bytes_max: BATCH_BYTES_MAX,
     }

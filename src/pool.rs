@@ -32,6 +32,16 @@ pub struct Pending {
     pub statement: Option<Arc<Admitted>>,
 }
 
+impl Pending {
+    /// Bytes of a statement that nobody known has signed so far.
+    fn unsettled_bytes(&self) -> usize {
+        match self.statement.as_deref() {
+            Some(Admitted::Unsettled(_)) => self.entry.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What happened to one entry of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -89,6 +99,10 @@ impl Submission {
     fn bytes(&self) -> usize {
         self.entries.iter().map(|pending| pending.entry.len()).sum()
     }
+
+    fn unsettled_bytes(&self) -> usize {
+        self.entries.iter().map(Pending::unsettled_bytes).sum()
+    }
 }
 
 /// Who stops and restarts writing; each only lifts its own stop.
@@ -112,6 +126,9 @@ pub struct PoolLimits {
     pub entries_max: usize,
     /// Bytes of entries that may wait.
     pub bytes_max: usize,
+    /// Bytes of statements that may wait although a key that signed them is not known. Anybody can send those, and they wait
+    /// parsed; one submission may be larger if no other waits.
+    pub unsettled_bytes_max: usize,
     /// Entries after which a batch takes no further submission.
     pub batch_entries_max: usize,
     /// Bytes after which a batch takes no further submission.
@@ -133,7 +150,7 @@ pub enum Work {
 #[derive(Debug)]
 pub struct Pool {
     limits: PoolLimits,
-    /// Owned by whoever holds the lock; `entries` and `bytes` always equal the sums over `waiting`.
+    /// Owned by whoever holds the lock; `entries`, `bytes` and `unsettled_bytes` always equal the sums over `waiting`.
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -143,6 +160,7 @@ struct State {
     waiting: std::collections::VecDeque<Submission>,
     entries: usize,
     bytes: usize,
+    unsettled_bytes: usize,
     refresh: bool,
     paused: [Option<String>; 4],
     ended: bool,
@@ -169,6 +187,7 @@ impl Pool {
         let (reply, answer) = oneshot::channel();
         let submission = Submission { entries, reply };
         let (count, bytes) = (submission.entries.len(), submission.bytes());
+        let unsettled = submission.unsettled_bytes();
         let mut state = self.lock();
         if let Some(reason) = state.paused.iter().flatten().next() {
             return Err(SubmitError::Closed(reason.clone()));
@@ -179,8 +198,13 @@ impl Pool {
         if state.entries + count > self.limits.entries_max || state.bytes + bytes > self.limits.bytes_max {
             return Err(SubmitError::PoolFull);
         }
+        let unsettled_after = state.unsettled_bytes + unsettled;
+        if unsettled > 0 && state.unsettled_bytes > 0 && unsettled_after > self.limits.unsettled_bytes_max {
+            return Err(SubmitError::PoolFull);
+        }
         state.entries += count;
         state.bytes += bytes;
+        state.unsettled_bytes = unsettled_after;
         let first = state.waiting.is_empty();
         state.waiting.push_back(submission);
         drop(state);
@@ -220,7 +244,7 @@ impl Pool {
     }
 
     fn next_batch(&self, state: &mut State) -> Vec<Submission> {
-        let (mut batch, mut entries, mut bytes) = (Vec::new(), 0, 0);
+        let (mut batch, mut entries, mut bytes, mut unsettled) = (Vec::new(), 0, 0, 0);
         while let Some(submission) = state.waiting.front() {
             let (count, size) = (submission.entries.len(), submission.bytes());
             let over =
@@ -230,10 +254,12 @@ impl Pool {
             }
             entries += count;
             bytes += size;
+            unsettled += submission.unsettled_bytes();
             batch.extend(state.waiting.pop_front());
         }
         state.entries -= entries;
         state.bytes -= bytes;
+        state.unsettled_bytes -= unsettled;
         // A batch brings a fresh head with it.
         state.refresh = false;
         batch
@@ -288,8 +314,13 @@ mod tests {
     use super::*;
     use tlog::hash::leaf_hash;
 
-    const LIMITS: PoolLimits =
-        PoolLimits { entries_max: 4, bytes_max: 100, batch_entries_max: 3, batch_bytes_max: 50 };
+    const LIMITS: PoolLimits = PoolLimits {
+        entries_max: 4,
+        bytes_max: 100,
+        unsettled_bytes_max: 1000,
+        batch_entries_max: 3,
+        batch_bytes_max: 50,
+    };
 
     fn pending(entry: &'static [u8]) -> Pending {
         let leaf = leaf_hash(entry);

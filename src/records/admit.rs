@@ -7,7 +7,7 @@
 //! Absent on purpose: quotas, which go by who asks and are `http`'s.
 
 use bytes::Bytes;
-use record::registry::{Authentic, Grant, NotAllowed, Refusal, Registry, Signatures};
+use record::registry::{Authentic, Grant, Registry, Signatures};
 use record::statement::{AttachmentContent, Body, Record, Statement, StatementError};
 use record::time::UtcTime;
 use tlog::hash::Hash;
@@ -156,13 +156,13 @@ pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, N
     check_attachments(records, &statement)?;
     let (leaf, identity) = (statement.leaf_hash(), statement.identity());
     let registry = records.views.newest();
-    let admitted = match registry.authenticate(statement, Signatures::Check) {
-        Ok(authentic) => {
-            check_delegation(&registry, &authentic, records.now_seconds())?;
-            Admitted::Authentic(authentic)
-        }
-        Err(Refusal::NotAllowed(NotAllowed::UnknownKey(_))) => Admitted::Unsettled(Statement::parse(&bytes)?),
-        Err(refusal) => return Err(Refused::Registry(refusal).into()),
+    // Nothing is verified for a signer who may be nobody: anybody can add good signatures by keys of their own.
+    let admitted = if registry.unknown_signer(&statement).is_some() {
+        Admitted::Unsettled(statement)
+    } else {
+        let authentic = registry.authenticate(statement, Signatures::Check).map_err(Refused::Registry)?;
+        check_delegation(&registry, &authentic, records.now_seconds())?;
+        Admitted::Authentic(authentic)
     };
     let statement = Some(std::sync::Arc::new(admitted));
     Ok(Examined::New(Box::new(Pending { entry: bytes, leaf, identity, absent_below, statement })))

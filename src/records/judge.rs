@@ -9,7 +9,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use record::registry::{Authentic, Chain, Effect, History, JudgeError, Registry, Signatures};
+use record::registry::{
+    Authentic, Chain, Effect, History, JudgeError, NotAllowed, Refusal, Registry, Signatures,
+};
 use record::statement::EntryRef;
 use tlog::ids::{LeafIndex, TreeSize};
 
@@ -101,6 +103,10 @@ impl RecordJudge {
         let authentic = match &**admitted {
             Admitted::Authentic(authentic) => authentic,
             Admitted::Unsettled(statement) => {
+                // Before anything is verified: this is the sequencer's thread, and the sender may be nobody.
+                if let Some(name) = self.registry.unknown_signer(statement) {
+                    return Ok(Err(Refusal::from(NotAllowed::UnknownKey(name.clone())).into()));
+                }
                 match self.registry.authenticate(statement.clone(), Signatures::Check) {
                     Ok(authentic) => found_now = authentic,
                     Err(refusal) => return Ok(Err(refusal.into())),

@@ -5,6 +5,7 @@
 
 use tlog::crypto;
 use tlog::ids::{KeyName, LeafIndex};
+use tlog::note::SignatureLine;
 use tlog::vkey::{KeyKind, VerifierKey};
 
 use super::keys::{End, Grant, KeyState};
@@ -46,6 +47,17 @@ impl Registry {
         }
         drop(brought_in);
         Ok(Authentic { statement, keys })
+    }
+
+    /// The first signature by a key that is neither known nor brought in by the statement itself. While there is one, no
+    /// other signature is worth verifying: whoever made the statement may be nobody.
+    #[must_use]
+    pub fn unknown_signer<'a>(&self, statement: &'a Statement) -> Option<&'a KeyName> {
+        let brought_in = statement.body().brings_in();
+        let known = |line: &SignatureLine| {
+            self.keys.of_line(line).is_some() || brought_in.iter().any(|key| line.is_by(key))
+        };
+        statement.signatures().iter().find(|line| !known(line)).map(SignatureLine::name)
     }
 
     /// The entry that rules a refused statement out by itself, where there is one: it ended the key that signed, or
