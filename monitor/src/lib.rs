@@ -13,6 +13,7 @@
 //! | [`folder`] | the directory |
 //! | [`case`] | one log, as all who deal with it share it |
 //! | [`follow`] | looks, ties, rebuilds, remembers |
+//! | [`look`] | one look at every log, for who looks once |
 //! | [`judge`] | what a signed head says beside all that is known |
 //! | [`heads`] | what one head says beside another, pure |
 //! | [`receipt`] | whether a receipt is honoured |
@@ -53,6 +54,7 @@ pub mod heads;
 pub mod history;
 pub mod index;
 pub mod judge;
+pub mod look;
 pub mod newsroom;
 pub mod rebuild;
 pub mod receipt;

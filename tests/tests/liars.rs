@@ -3,6 +3,13 @@
 //! An accusation needs a contradiction between signed things; the rest are alarm reports that clear when the cause is
 //! gone. Each test ends by asking that the honest log is not accused, or that the lying one stays accused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use daemon::shutdown::Shutdown;
+use monitor::case::Case;
+use monitor::follow::Follower;
 use monitor::receipt::Answer;
 use monitor::verdict::State;
 use tests::liar::{Keys, Liar, Reply, Tree};
@@ -161,6 +168,43 @@ fn an_older_consistent_head_is_stale_and_no_lie() {
     let mut grown = tree.clone();
     grown.push(b"more".to_vec());
     scene.verified(&grown);
+}
+
+#[test]
+fn a_look_that_took_long_is_followed_by_a_short_one_so_that_what_is_said_is_about_the_end() {
+    let scene = scene();
+    let tree = Tree::of(600);
+    scene.serve(&tree);
+    let (cases, clock, looks) =
+        (scene.watch.monitor().cases.clone(), &scene.watch.clock, AtomicUsize::new(0));
+    let look = |case: &Arc<Case>| {
+        Follower::new(Arc::clone(case), Shutdown::new())?.round()?;
+        if looks.fetch_add(1, Ordering::SeqCst) == 0 {
+            // As if so many statements had been judged.
+            clock.advance(Duration::from_secs(100));
+        }
+        Ok(())
+    };
+    monitor::look::at_all(&cases, &look).unwrap();
+    assert_eq!(looks.load(Ordering::SeqCst), 2);
+    let verdict = scene.watch.verdict();
+    assert_eq!(verdict.state, State::Verified, "{verdict:?}");
+}
+
+#[test]
+fn a_log_that_does_not_answer_is_looked_at_once() {
+    let scene = scene();
+    let (cases, clock, looks) =
+        (scene.watch.monitor().cases.clone(), &scene.watch.clock, AtomicUsize::new(0));
+    let look = |case: &Arc<Case>| {
+        Follower::new(Arc::clone(case), Shutdown::new())?.round()?;
+        looks.fetch_add(1, Ordering::SeqCst);
+        clock.advance(Duration::from_secs(100));
+        Ok(())
+    };
+    monitor::look::at_all(&cases, &look).unwrap();
+    assert_eq!(looks.load(Ordering::SeqCst), 1);
+    assert_eq!(scene.watch.verdict().state, State::Unreachable);
 }
 
 #[test]

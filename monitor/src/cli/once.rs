@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use clap::Args;
@@ -20,6 +19,7 @@ use super::output::{Failure, Output};
 use super::status::text_of;
 use crate::case::{Case, CaseError};
 use crate::follow::Follower;
+use crate::look;
 use crate::newsroom::{Caught, Newsroom};
 use crate::replay::{Replay, Step};
 use crate::run::Monitor;
@@ -97,13 +97,10 @@ impl Once {
                     caught
                 })
             });
-            let work = |case: &Arc<Case>| look(case, monitor, shutdown, self.no_crosscheck);
-            let running: Vec<_> = monitor.cases.iter().map(|case| scope.spawn(move || work(case))).collect();
-            let results: Vec<_> = running.into_iter().map(ScopedJoinHandle::join).collect();
+            let verified =
+                look::at_all(&monitor.cases, &|case| once(case, monitor, shutdown, self.no_crosscheck));
             over.store(true, Ordering::Release);
             let caught = indexing.map(|thread| thread.join().expect("a panic has ended the process"));
-            let verified: Result<(), CaseError> =
-                results.into_iter().try_for_each(|result| result.expect("a panic has ended the process"));
             verified.map(|()| caught)
         });
         let mut caught = looked.map_err(Failure::failed)?;
@@ -136,7 +133,7 @@ impl Looked {
 }
 
 /// What the others hold comes first, so that it is settled in the same round.
-fn look(case: &Arc<Case>, monitor: &Monitor, shutdown: &Shutdown, alone: bool) -> Result<(), CaseError> {
+fn once(case: &Arc<Case>, monitor: &Monitor, shutdown: &Shutdown, alone: bool) -> Result<(), CaseError> {
     if !alone {
         case.crosscheck(&monitor.network, &monitor.config.peers)?;
     }
