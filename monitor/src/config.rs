@@ -6,7 +6,7 @@
 //! Absent on purpose: what was verified, which is [`crate::store`]'s, and opening the sources, [`crate::source`]'s.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ use crate::web::front::WebConfig;
 pub const FILE_NAME: &str = "monitor.toml";
 /// The most logs that one monitor follows: each has a thread.
 pub const LOGS_MAX: usize = 256;
+/// The pause between two looks at a log that is read over a network.
+pub const POLL: Duration = Duration::from_secs(10);
+/// The same where every source is on this machine, and a look costs nobody anything.
+pub const POLL_NEAR: Duration = Duration::from_secs(1);
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -161,9 +165,8 @@ pub struct LogConfig {
     pub start: Option<PathBuf>,
     /// For a log of records: the leaf hash of its entry 0, in hex. Every statement is judged then.
     pub genesis: Option<String>,
-    /// Pause between two looks.
-    #[serde(default = "default_poll")]
-    pub poll: HumanDuration,
+    /// Pause between two looks; [`POLL`] if it is not told, or [`POLL_NEAR`] for a log on this machine.
+    pub poll: Option<HumanDuration>,
     /// A checkpoint is stale when the time that its signers state is so long ago.
     #[serde(default = "default_stale")]
     pub stale_after: HumanDuration,
@@ -182,10 +185,6 @@ pub struct LogConfig {
 
 /// A verifier key as text; parsed when it is used, so that the error can name the log.
 pub type VerifierKeyText = String;
-
-fn default_poll() -> HumanDuration {
-    HumanDuration(Duration::from_secs(10))
-}
 
 fn default_stale() -> HumanDuration {
     HumanDuration(Duration::from_secs(180))
@@ -264,7 +263,7 @@ impl LogConfig {
         if self.source.is_empty() {
             return Err(self.problem("has no source; write `source = [\"https://...\"]`"));
         }
-        if self.poll.0.is_zero() || self.stale_after.0.is_zero() {
+        if self.poll.is_some_and(|poll| poll.0.is_zero()) || self.stale_after.0.is_zero() {
             return Err(self.problem("`poll` and `stale_after` must be longer than nothing"));
         }
         let policy = self.read_policy(dir)?;
@@ -286,7 +285,7 @@ impl LogConfig {
             sources: self.source.iter().map(|source| located(dir, source)).collect(),
             pinned,
             genesis,
-            poll: self.poll.0,
+            poll: self.poll.map_or_else(|| usual_poll(&self.source), |poll| poll.0),
             stale_after: self.stale_after.0,
             unchanged_max: self.unchanged_max.map(|longest| longest.0),
             compare_tiles: self.compare_tiles,
@@ -321,6 +320,22 @@ impl LogConfig {
     }
 }
 
+/// The pause where none is configured.
+fn usual_poll(sources: &[String]) -> Duration {
+    if sources.iter().all(|source| is_near(source)) { POLL_NEAR } else { POLL }
+}
+
+/// Whether a source is a folder, or a URL that names this machine. Names other than `localhost` are not looked up.
+fn is_near(source: &str) -> bool {
+    if !source.contains("://") {
+        return true;
+    }
+    let uri = source.parse::<http::Uri>();
+    let host = uri.as_ref().ok().and_then(http::Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    source.starts_with("file://") || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// A folder is relative to the configuration.
 fn located(dir: &Path, source: &str) -> String {
     if source.contains("://") { source.to_owned() } else { dir.join(source).to_string_lossy().into_owned() }
@@ -328,4 +343,28 @@ fn located(dir: &Path, source: &str) -> String {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_on_this_machine_is_looked_at_every_second_and_others_every_ten() {
+        let poll = |sources: &[&str]| {
+            usual_poll(&sources.iter().map(|&source| source.to_owned()).collect::<Vec<_>>())
+        };
+        for near in ["copy", "/srv/log", "file:///srv/log", "http://127.0.0.1:8080", "http://[::1]:8080/2027"]
+        {
+            assert_eq!(poll(&[near, "http://localhost:8080"]), POLL_NEAR, "{near}");
+        }
+        for far in [
+            "https://log.example/2027",
+            "http://10.0.0.7",
+            "http://127.0.0.1.log.example",
+            "http://[2001:db8::1]",
+        ] {
+            assert_eq!(poll(&["copy", far]), POLL, "{far}");
+        }
+    }
 }

@@ -49,9 +49,9 @@ pub(crate) struct BenchMonitor {
     /// Publications that are waited for as alerts.
     #[arg(long, default_value_t = 100)]
     alerts: u32,
-    /// Pause between two looks of the monitor that alerts.
-    #[arg(long, default_value = "1s")]
-    poll: String,
+    /// Pause between two looks of the monitor that alerts, such as `10s`; else what it does by itself on one machine.
+    #[arg(long)]
+    poll: Option<String>,
     /// With executables that are not optimised, to try the benchmark itself.
     #[arg(long)]
     debug: bool,
@@ -104,7 +104,7 @@ impl BenchMonitor {
             rows.push(format!("| resident memory while doing so | under 200 MiB | {resident} MiB |"));
         }
         if wanted(What::Alerts) {
-            rows.push(alerts::measure(&place, self.alerts, &self.poll)?);
+            rows.push(alerts::measure(&place, self.alerts, self.poll.as_deref())?);
         }
         println!("\n{}\n\n| Measure | Target | Measured |\n|---|---|---|", crate::bench::machine()?);
         rows.iter().for_each(|row| println!("{row}"));

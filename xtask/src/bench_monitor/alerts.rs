@@ -45,7 +45,7 @@ fn serve(program: &str, words: &[&str]) -> Result<(Running, String)> {
 }
 
 /// A row of the table.
-pub(super) fn measure(place: &Place, count: u32, poll: &str) -> Result<String> {
+pub(super) fn measure(place: &Place, count: u32, poll: Option<&str>) -> Result<String> {
     let dir = place.folder.join("alerts-log");
     match std::fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -61,10 +61,11 @@ pub(super) fn measure(place: &Place, count: u32, poll: &str) -> Result<String> {
     let mut secret =
         std::fs::File::options().write(true).create_new(true).mode(0o600).open(home.join("hook-secret"))?;
     secret.write_all(b"0123456789abcdef0123456789abcdef")?;
+    let setting = poll.map(|poll| format!("poll = \"{poll}\"\n")).unwrap_or_default();
     configure(
         &home,
         &format!(
-            "poll = \"{poll}\"\n[[channel]]\nname = \"hook\"\n\
+            "{setting}[[channel]]\nname = \"hook\"\n\
              webhook = {{ url = \"{hook}\", secret_file = \"hook-secret\", allow_private = true }}"
         ),
     )?;
@@ -83,9 +84,10 @@ pub(super) fn measure(place: &Place, count: u32, poll: &str) -> Result<String> {
         times.push(wait(&told, &format!("needle{number} "), started)?);
     }
     times.sort_by(f64::total_cmp);
+    let looks = poll.map_or("as installed".to_owned(), |poll| format!("the monitor looks every {poll}"));
     let at = |part: usize| times[(times.len() * part).div_ceil(100).saturating_sub(1)];
     Ok(format!(
-        "| from publication to alert, {count} publications, the monitor looks every {poll} | p95 under 2 s | \
+        "| from publication to alert, {count} publications, {looks} | p95 under 2 s | \
          p50 {:.2} s, p95 {:.2} s, at most {:.2} s |",
         at(50),
         at(95),
