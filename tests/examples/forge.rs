@@ -15,6 +15,8 @@ use tlog::tile::{TILE_WIDTH, Tile, TilePath, bundles};
 use tlog::tree::{Frontier, root_of};
 
 const ORIGIN: &str = "log.example/forged";
+/// How often it is said how far it is.
+const TOLD_BUNDLES: u64 = 1000;
 
 /// Hashes of one level that are not in a full tile yet.
 #[derive(Default)]
@@ -117,6 +119,9 @@ fn main() -> Result<()> {
             forge.push(0, leaf)?;
         }
         forge.write(TilePath::Entries(bundle), &body)?;
+        if (bundle.index() + 1).is_multiple_of(TOLD_BUNDLES) {
+            eprintln!("{} of {entries} entries", (bundle.index() + 1) * TILE_WIDTH);
+        }
     }
     forge.finish()?;
     let keys = Keys::new(ORIGIN);

@@ -37,6 +37,8 @@ const BUSY_KEY: &str = "busy";
 /// Statements in one request of `fill`.
 const FILL_STATEMENTS: u64 = 20_000;
 const PAGE_ITEMS: u64 = 100;
+/// Statements of one worker after which it says how far it is.
+const TOLD_STATEMENTS: u64 = 200_000;
 
 /// The log that is measured, and who writes to it.
 struct Target {
@@ -244,6 +246,9 @@ async fn fill(target: Target, count: u64, versions: u64) -> Result<Value> {
                 });
                 stream(&target.address, framed(&made)?, made.len()).await?;
                 sent += part;
+                if worker == 0 && sent / TOLD_STATEMENTS > (sent - part) / TOLD_STATEMENTS {
+                    eprintln!("about {} of {count} statements", sent * 2);
+                }
             }
             anyhow::Ok(())
         }));

@@ -72,6 +72,7 @@ fn index(path: &Path, records: u64) -> Result<Value, Box<dyn Error>> {
         }
     });
     let (started, mut next, mut bytes, mut waited) = (Instant::now(), begun, 0, Duration::ZERO);
+    let mut own = None;
     loop {
         let before = Instant::now();
         let Ok(made) = receiver.recv() else { break };
@@ -84,6 +85,7 @@ fn index(path: &Path, records: u64) -> Result<Value, Box<dyn Error>> {
         writer.append(ORIGIN, &entries)?;
         next += made.len() as u64;
         if next % (BATCH_ENTRIES_MAX as u64 * 25) == 0 {
+            own = own.max(status_bytes("RssAnon:"));
             eprintln!("{next} records, {:.0}/s", (next - begun) as f64 / started.elapsed().as_secs_f64());
         }
     }
@@ -97,14 +99,16 @@ fn index(path: &Path, records: u64) -> Result<Value, Box<dyn Error>> {
         "seconds_waited_for_records": waited.as_secs_f64(),
         "entry_bytes": bytes as f64 / (next - begun) as f64,
         "file_bytes": std::fs::metadata(path)?.len(),
-        "resident_bytes_max": resident_bytes_max(),
+        "resident_bytes_max": status_bytes("VmHWM:"),
+        // Without the pages of the index that are mapped, which the system takes back when it wants them.
+        "own_bytes_max": own.max(status_bytes("RssAnon:")),
     }))
 }
 
-/// The peak of this process's resident memory.
-fn resident_bytes_max() -> Option<u64> {
+/// What the system says of this process's memory under this name.
+fn status_bytes(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }
