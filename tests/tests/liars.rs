@@ -193,9 +193,9 @@ fn a_look_that_took_long_is_followed_by_a_short_one_so_that_what_is_said_is_abou
 
 #[test]
 fn a_log_that_does_not_answer_is_looked_at_once() {
-    let scene = scene();
-    let (cases, clock, looks) =
-        (scene.watch.monitor().cases.clone(), &scene.watch.clock, AtomicUsize::new(0));
+    let policy = Keys::new(ORIGIN).policy(true);
+    let watch = Watch::new(ORIGIN, &["no-such-folder".to_owned()], &policy, "");
+    let (cases, clock, looks) = (watch.monitor().cases.clone(), &watch.clock, AtomicUsize::new(0));
     let look = |case: &Arc<Case>| {
         Follower::new(Arc::clone(case), Shutdown::new())?.round()?;
         looks.fetch_add(1, Ordering::SeqCst);
@@ -204,7 +204,7 @@ fn a_log_that_does_not_answer_is_looked_at_once() {
     };
     monitor::look::at_all(&cases, &look).unwrap();
     assert_eq!(looks.load(Ordering::SeqCst), 1);
-    assert_eq!(scene.watch.verdict().state, State::Unreachable);
+    assert_eq!(watch.verdict().state, State::Unreachable);
 }
 
 #[test]
