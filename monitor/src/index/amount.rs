@@ -16,7 +16,7 @@ use serde_json::{Map, Number, Value};
 
 /// Thousandths in a unit.
 pub const SCALE: i64 = 1000;
-/// Amounts of one entry that are kept.
+/// Amounts of one entry that are kept, the largest ones.
 pub const AMOUNTS_MAX: usize = 64;
 /// A word in the name of a member whose value is money: `contract_amount`, `totalPrice`, `合同金额`.
 pub const MONEY_WORDS: [&str; 16] = [

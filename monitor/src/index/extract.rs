@@ -170,6 +170,24 @@ impl Document {
         self.amounts.iter().max_by_key(|amount| amount.thousandths)
     }
 
+    /// Whether it changes what was there: a later version of a record, or a tombstone.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        (self.kind.as_deref() == Some("record") && self.previous.is_some()) || self.erases.is_some()
+    }
+
+    /// Where there are more than are kept, the smallest one goes: a large amount cannot hide behind small ones.
+    fn keep_amount(&mut self, thousandths: i64, make: impl FnOnce() -> Amount) {
+        if self.amounts.len() < AMOUNTS_MAX {
+            self.amounts.push(make());
+            return;
+        }
+        let smallest = self.amounts.iter_mut().min_by_key(|amount| amount.thousandths);
+        if let Some(smallest) = smallest.filter(|amount| amount.thousandths < thousandths) {
+            *smallest = make();
+        }
+    }
+
     fn walk(&mut self, value: &Value, path: &mut String, integers: Integers) {
         match value {
             Value::String(text) => self.line(text),
@@ -181,10 +199,12 @@ impl Document {
             }
             Value::Object(members) => {
                 for (name, member) in members {
-                    if self.amounts.len() < AMOUNTS_MAX
-                        && let Some((thousandths, currency)) = amount(members, name, member, integers)
-                    {
-                        self.amounts.push(Amount { path: pointer(path, name), thousandths, currency });
+                    if let Some((thousandths, currency)) = amount(members, name, member, integers) {
+                        self.keep_amount(thousandths, || Amount {
+                            path: pointer(path, name),
+                            thousandths,
+                            currency,
+                        });
                     }
                     self.below(member, path, name, integers);
                 }
@@ -247,6 +267,18 @@ pub(crate) mod tests {
         );
         assert!(document.said().starts_with("1250.50\nEUR\nbridge\n"), "{}", document.said());
         assert!(!document.text.contains("log.example"));
+    }
+
+    #[test]
+    fn a_large_amount_behind_many_small_ones_is_the_largest() {
+        let small = (0..AMOUNTS_MAX).map(|at| format!(r#"{{"cost":{at}}}"#)).collect::<Vec<_>>().join(",");
+        let json = format!(r#"{{"items":[{small},{{"cost":9000000}},{{"cost":1}}]}}"#);
+        let document = extract(json.as_bytes());
+        assert_eq!(document.amounts.len(), AMOUNTS_MAX);
+        assert_eq!(document.largest().unwrap().thousandths, 9_000_000_000);
+        assert_eq!(document.largest().unwrap().path, format!("/items/{AMOUNTS_MAX}/cost"));
+        let ones = document.amounts.iter().filter(|amount| amount.thousandths <= 1_000).count();
+        assert_eq!(ones, 1, "only the smallest one had to go");
     }
 
     #[test]

@@ -49,9 +49,25 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Its search words, in the title and in the text; the same word may come again.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.title.iter().chain(&self.body).map(|token| token.text.as_str())
+    }
+
+    /// Its exact values, as [`facet`] words.
+    pub fn facets(&self) -> impl Iterator<Item = &str> {
+        self.facets.split(' ')
+    }
+
+    /// When it was not in its log yet, in seconds since 1970.
+    #[must_use]
+    pub fn logged_after(&self) -> Option<i64> {
+        self.logged_after
+    }
+
     fn has(&self, term: &Term) -> bool {
         match term {
-            Term::Facet { word, .. } => self.facets.split(' ').any(|facet| facet == word),
+            Term::Facet { word, .. } => self.facets().any(|facet| facet == word),
             Term::Words { phrase, place: Place::Anywhere } => {
                 is_in(phrase, &self.title) || is_in(phrase, &self.body)
             }
@@ -66,6 +82,12 @@ impl<'a> Subject<'a> {
 
 fn is_in(phrase: &Phrase, words: &[Token]) -> bool {
     (0..words.len()).any(|at| phrase.is_at(words, at))
+}
+
+/// Whether an entry is dated at a time or later, or came later, for certain.
+#[must_use]
+pub fn is_since(since: i64, at: Option<i64>, logged_after: Option<i64>) -> bool {
+    at.max(logged_after).is_some_and(|time| time >= since)
 }
 
 /// Whether a member of this name, or anything in it, has the words.
@@ -96,6 +118,7 @@ impl Query {
         let document = subject.document;
         let amount = document.largest().map(|amount| amount.thousandths);
         self.ranges_hold(document.at_seconds, amount, subject.logged_after)
+            && self.change_holds(document.changes(), document.at_seconds, subject.logged_after)
             && self.all.iter().all(|any| any.iter().any(|term| subject.has(term)))
             && !self.none.iter().any(|term| subject.has(term))
     }
@@ -103,8 +126,16 @@ impl Query {
     /// Whether it asks for amounts or times.
     #[must_use]
     pub fn has_ranges(&self) -> bool {
-        let bounds = [self.amount_min, self.amount_max, self.at_min, self.at_below, self.late_seconds_min];
-        bounds.iter().any(Option::is_some)
+        let amounts = [self.amount_min, self.amount_max];
+        let times = [self.at_min, self.at_below, self.late_seconds_min, self.changed_min];
+        amounts.iter().chain(&times).any(Option::is_some)
+    }
+
+    /// Whether an entry that `changes` what was there does so since the time that is asked for. What an agency has dated
+    /// back counts by when it came.
+    #[must_use]
+    pub fn change_holds(&self, changes: bool, at: Option<i64>, logged_after: Option<i64>) -> bool {
+        self.changed_min.is_none_or(|since| changes && is_since(since, at, logged_after))
     }
 
     /// Whether amounts and times are as asked for.

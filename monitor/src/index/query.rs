@@ -12,6 +12,7 @@
 //! | `supplier:acme` | with the word in a field of that name, at any depth |
 //! | `amount>1000000`, `amount<=5.5` | whose largest amount of money is so, in units of the currency |
 //! | `after:2026-01-01`, `before:2026-02` | whose `at` is on or after, or before, that day |
+//! | `changed:2026-01-01` | that change, withdraw or erase a record since that day, by their `at` or by when they came |
 //! | `late:30` | that were published more than 30 days after their `at` |
 //! | `is:withdrawn`, `is:erased`, `is:keys` | that withdraw a record, erase values, change an agency's keys |
 //!
@@ -81,6 +82,8 @@ pub struct Query {
     pub at_below: Option<i64>,
     /// Published more than so many seconds after its `at`, for certain.
     pub late_seconds_min: Option<i64>,
+    /// It changes what was there, at this second or later.
+    pub changed_min: Option<i64>,
     /// Some of the query was left out.
     pub cut: bool,
 }
@@ -172,6 +175,7 @@ impl Query {
         match name {
             "after" => seconds(value).map(|day| self.at_min = Some(day)).is_some(),
             "before" => seconds(value).map(|day| self.at_below = Some(day)).is_some(),
+            "changed" => seconds(value).map(|day| self.changed_min = Some(day)).is_some(),
             "late" => {
                 let days = value.parse::<i64>().ok().filter(|days| (0..=DAYS_MAX).contains(days));
                 days.map(|days| self.late_seconds_min = Some(days * DAY_SECONDS)).is_some()
@@ -284,7 +288,7 @@ fn field(text: &str) -> (Option<&str>, &str) {
     let Some(at) = end.filter(|at| *at > 0) else { return (None, text) };
     let Some(value) = text[at..].strip_prefix(':') else { return (None, text) };
     let name = &text[..at];
-    let range = ["amount", "after", "before", "late"].contains(&name.to_lowercase().as_str());
+    let range = ["amount", "after", "before", "changed", "late"].contains(&name.to_lowercase().as_str());
     let empty = value.chars().next().is_none_or(char::is_whitespace);
     if range || empty || value.starts_with("//") || name.bytes().all(|byte| byte.is_ascii_digit()) {
         return (None, text);
@@ -328,11 +332,12 @@ mod tests {
         assert_eq!((query.amount_min, query.amount_max), (Some(1_000_001), Some(5_500)));
         assert_eq!((query.at_min, query.at_below), (Some(1_767_225_600), Some(1_769_904_000)));
         assert_eq!(query.late_seconds_min, Some(30 * 86_400));
+        assert_eq!(Query::parse("changed:2026-02").changed_min, Some(1_769_904_000));
     }
 
     #[test]
     fn what_is_no_range_is_looked_for_as_words() {
-        for text in ["amount>many", "after:lunch", "late:ish", "amount"] {
+        for text in ["amount>many", "after:lunch", "changed:lunch", "late:ish", "amount"] {
             let query = Query::parse(text);
             assert_eq!(query.all.len(), 1, "{text}");
         }

@@ -16,6 +16,8 @@ use super::write::{signed, unsigned};
 const READERS_KEPT_MAX: usize = 8;
 /// Versions of one record that are shown.
 pub const HISTORY_ROWS_MAX: usize = 1_000;
+/// Bytes of these that are held at a time; of later versions only the bytes are left out.
+const HISTORY_BYTES_MAX: usize = 16 << 20;
 /// Points of a log's growth.
 pub const GROWTH_POINTS_MAX: u64 = 300;
 /// Agencies that are listed.
@@ -235,7 +237,15 @@ impl Index {
     /// # Errors
     /// As above.
     pub fn count(&self, query: &Query) -> Result<Option<u64>, IndexError> {
-        self.with(|connection| search::count(connection, query))
+        self.count_to(query, search::COUNT_MAX)
+    }
+
+    /// How many entries a query finds, up to `most` and one more; `None` where that is not known without reading them.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn count_to(&self, query: &Query, most: u64) -> Result<Option<u64>, IndexError> {
+        self.with(|connection| search::count(connection, query, most))
     }
 
     /// An entry.
@@ -266,7 +276,8 @@ impl Index {
         })
     }
 
-    /// Every entry about one record, versions and tombstones, in log order.
+    /// Every entry about one record, versions and tombstones, in log order, at most [`HISTORY_ROWS_MAX`]. Where they are
+    /// more than 16 MiB together, the rest comes without its bytes.
     ///
     /// # Errors
     /// As above.
@@ -280,11 +291,14 @@ impl Index {
         let query = Query::default()
             .with(Exact::Log, origin)
             .with(Exact::Chain, &facet::chain(agency, register, key));
-        let mut rows = Vec::new();
+        let (mut rows, mut held) = (Vec::new(), 0);
         let mut page = Page::Oldest(None);
         while rows.len() < HISTORY_ROWS_MAX {
             let hits = self.search(&query, page, search::PAGE_ROWS_MAX)?;
-            rows.extend(hits.rows);
+            rows.extend(hits.rows.into_iter().map(|row| {
+                held += row.bytes.len();
+                if held > HISTORY_BYTES_MAX { Row { bytes: Vec::new(), ..row } } else { row }
+            }));
             let Some(next) = hits.next else { break };
             page = Page::Oldest(Some(next));
         }

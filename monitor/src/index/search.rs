@@ -30,6 +30,10 @@ const BEGINNINGS_MAX: usize = 256;
 /// Months that a range of time is made of; beyond, only years.
 const MONTHS_MAX: usize = 36;
 
+/// What ranges are asked about; the last one is whether the entry changes a record that was there.
+const RANGE_COLUMNS: &str = ", r.at_seconds, r.amount, r.logged_after, \
+    (r.kind IS 'record' AND r.previous IS NOT NULL) OR r.erases IS NOT NULL";
+
 /// In which order, and from where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -65,8 +69,8 @@ pub(super) fn search(
     Ok(Hits { rows: found, next, cut_short })
 }
 
-/// How many entries there are, up to [`COUNT_MAX`] and one more; `None` where counting takes as long as looking.
-pub(super) fn count(connection: &Connection, query: &Query) -> rusqlite::Result<Option<u64>> {
+/// How many entries there are, up to `most` and one more; `None` where counting takes as long as looking.
+pub(super) fn count(connection: &Connection, query: &Query, most: u64) -> rusqlite::Result<Option<u64>> {
     if query.has_ranges() || query.has_fields() || query.is_empty() {
         return Ok(None);
     }
@@ -75,7 +79,7 @@ pub(super) fn count(connection: &Connection, query: &Query) -> rusqlite::Result<
         return Ok(None);
     }
     let text = "SELECT count(*) FROM (SELECT 1 FROM record_fts WHERE record_fts MATCH ?1 LIMIT ?2)";
-    let limit = i64::try_from(COUNT_MAX + 1).expect("a small constant");
+    let limit = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(text)?;
     statement
         .query_row(rusqlite::params![plan.expression, limit], |row| row.get::<_, i64>(0))
@@ -121,13 +125,15 @@ fn is_wanted(query: &Query, plan: &Plan, row: &rusqlite::Row<'_>) -> rusqlite::R
         return Ok(true);
     }
     let logged_after: Option<i64> = row.get(3)?;
-    if !query.ranges_hold(row.get(1)?, row.get(2)?, logged_after) {
+    let at: Option<i64> = row.get(1)?;
+    if !query.ranges_hold(at, row.get(2)?, logged_after) || !query.change_holds(row.get(4)?, at, logged_after)
+    {
         return Ok(false);
     }
     if !bytes {
         return Ok(true);
     }
-    let (bytes, leaf, origin): (Vec<u8>, String, String) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    let (bytes, leaf, origin): (Vec<u8>, String, String) = (row.get(5)?, row.get(6)?, row.get(7)?);
     if let Some(holds) = query.fields_hold(&bytes).filter(|_| !plan.rows_decide) {
         return Ok(holds);
     }
@@ -144,17 +150,14 @@ fn statement(query: &Query, plan: &Plan, page: Page) -> (String, Vec<Sql>) {
     let everything = query.is_empty();
     let bytes = query.has_fields() || plan.rows_decide;
     let needs_row = query.has_ranges() || bytes;
-    let columns = match (needs_row, bytes) {
-        (false, _) => "",
-        (true, false) => ", r.at_seconds, r.amount, r.logged_after",
-        (true, true) => ", r.at_seconds, r.amount, r.logged_after, r.bytes, r.leaf, l.origin",
-    };
+    let ranges = if needs_row { RANGE_COLUMNS } else { "" };
+    let contents = if bytes { ", r.bytes, r.leaf, l.origin" } else { "" };
     let mut text = if everything {
         "SELECT f.id FROM record f WHERE 1".to_owned()
     } else {
         values.push(Sql::Text(plan.expression.clone()));
         let join = if needs_row { " JOIN record r ON r.id = f.rowid JOIN log l ON l.id = r.log" } else { "" };
-        format!("SELECT f.rowid{columns} FROM record_fts f{join} WHERE f.record_fts MATCH ?1")
+        format!("SELECT f.rowid{ranges}{contents} FROM record_fts f{join} WHERE f.record_fts MATCH ?1")
     };
     let id = if everything { "f.id" } else { "f.rowid" };
     if let Some(from) = from {
