@@ -1,6 +1,7 @@
 //! `/export/<form>?q=`: what a search finds, as CSV, NDJSON, RSF, an Atom feed or a JSON Feed; and the feeds of agencies.
 //!
-//! An export is bounded; `next` in the `Link` header says where to go on. The whole index is a file of its own: see
+//! An export is bounded in entries and in bytes; `next` in the `Link` header says where to go on. RSF has no pages: a
+//! register is counted before it is read, and one is made at a time. The whole index is a file of its own: see
 //! [`super::download`].
 
 use std::sync::Arc;
@@ -15,14 +16,20 @@ use super::{App, Failure, Outcome, page, record};
 use crate::channel::feed::{Feed, Item};
 use crate::index::Row;
 use crate::index::facet::Exact;
-use crate::index::query::Query;
-use crate::index::search::{PAGE_ROWS_MAX, Page as Place};
+use crate::index::query::{Query, Term};
+use crate::index::search::Page as Place;
 use crate::rows;
 
 /// Entries of one export.
 const EXPORT_ROWS_MAX: usize = 1_000;
+/// Bytes of the entries of one export, but for the last page that is read of the index.
+const EXPORT_BYTES_MAX: usize = 4 << 20;
+/// Entries that are read at a time; each has at most 64 KiB.
+const PAGE_ROWS: usize = 50;
 /// Entries of a register that is exported here.
 const RSF_ROWS_MAX: usize = 20_000;
+/// Bytes of these entries.
+const RSF_BYTES_MAX: usize = 32 << 20;
 /// Entries of a feed.
 const FEED_ROWS_MAX: usize = 50;
 
@@ -82,11 +89,18 @@ pub(super) fn written(form: &str, feed: &Feed) -> Outcome {
     }
 }
 
-fn collect(app: &App, asked: &Asked, rows_max: usize) -> Result<(Vec<Row>, Option<i64>), Failure> {
+/// Entries up to so many, or to so many bytes, and where to go on if there may be more.
+fn collect(
+    app: &App,
+    asked: &Asked,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<(Vec<Row>, Option<i64>), Failure> {
     let query = Query::parse(&asked.text());
-    let (mut asked, mut rows, mut next) = (asked.clone(), Vec::new(), None);
-    while rows.len() < rows_max {
-        let hits = app.index.search(&query, asked.place(), PAGE_ROWS_MAX.min(rows_max - rows.len()))?;
+    let (mut asked, mut rows, mut bytes, mut next) = (asked.clone(), Vec::new(), 0, None);
+    while rows.len() < rows_max && bytes < bytes_max {
+        let hits = app.index.search(&query, asked.place(), PAGE_ROWS.min(rows_max - rows.len()))?;
+        bytes += hits.rows.iter().map(|row| row.bytes.len()).sum::<usize>();
         rows.extend(hits.rows);
         next = hits.next;
         // A search that stopped early may go on for long; the reader goes on instead.
@@ -105,7 +119,7 @@ fn table(
     kind: &'static str,
     write: impl Fn(&[Row]) -> String,
 ) -> Outcome {
-    let (rows, next) = collect(app, asked, EXPORT_ROWS_MAX)?;
+    let (rows, next) = collect(app, asked, EXPORT_ROWS_MAX, EXPORT_BYTES_MAX)?;
     let mut response = record::download(&format!("daybook.{ending}"), kind, write(&rows).into_bytes());
     if let Some(next) = next {
         let (text, next) = (asked.text(), next.to_string());
@@ -118,22 +132,45 @@ fn table(
     Ok(response)
 }
 
+/// Whether only entries of one register are asked for.
+fn names_register(query: &Query) -> bool {
+    let is_register = |term: &Term| matches!(term, Term::Facet { exact: Some((Exact::Register, _)), .. });
+    query.all.iter().any(|any| matches!(&any[..], [one] if is_register(one)))
+}
+
 /// A register is exported whole or not at all.
 fn register(app: &App, asked: &Asked) -> Outcome {
+    let query = Query::parse(&asked.text());
+    if !names_register(&query) {
+        let text = "RSF holds one register: name it with register:, and log: and agency: where others have one of that name";
+        return Err(Failure::Refused(text.to_owned()));
+    }
+    let _turn = app.registers.try_acquire().map_err(|_| Failure::Busy)?;
+    let found = app.index.count_to(&query, RSF_ROWS_MAX as u64)?;
+    if found.is_some_and(|found| found > RSF_ROWS_MAX as u64) {
+        return Err(too_large());
+    }
     let asked = Asked { order: "oldest".to_owned(), at: None, ..asked.clone() };
-    let (found, next) = collect(app, &asked, RSF_ROWS_MAX)?;
+    let (found, next) = collect(app, &asked, RSF_ROWS_MAX, RSF_BYTES_MAX)?;
     if next.is_some() {
-        let text = format!("the register has more than {RSF_ROWS_MAX} entries: use daybook-monitor export");
-        return Err(Failure::Refused(text));
+        return Err(too_large());
     }
     let text = rows::rsf(&found).map_err(Failure::Refused)?;
     Ok(record::download("register.rsf", "text/plain; charset=utf-8", text.into_bytes()))
 }
 
+fn too_large() -> Failure {
+    let mib = RSF_BYTES_MAX >> 20;
+    Failure::Refused(format!(
+        "the register has more than {RSF_ROWS_MAX} entries or {mib} MiB: whoever runs this monitor can export it with \
+         daybook-monitor export"
+    ))
+}
+
 fn search_feed(app: &App, asked: &Asked, form: &str) -> Outcome {
     let text = asked.text();
     let newest = Asked { order: String::new(), at: None, ..asked.clone() };
-    let (rows, _) = collect(app, &newest, FEED_ROWS_MAX)?;
+    let (rows, _) = collect(app, &newest, FEED_ROWS_MAX, EXPORT_BYTES_MAX)?;
     let query = query_string(&[("q", &text)]);
     let items = rows.iter().map(|row| item(app, row));
     let feed = Feed {

@@ -63,6 +63,8 @@ use view::{LogView, Verified};
 
 /// Pages that read the disk at the same time.
 const PAGES_MAX: usize = 16;
+/// Registers that are held in memory at the same time, to be made into a file.
+const REGISTERS_MAX: usize = 1;
 /// Pages that wait for their turn.
 const WAITING_MAX: usize = 512;
 /// How long a page may wait for its turn.
@@ -81,6 +83,8 @@ pub struct App {
     clock: ClockOf,
     turns: Semaphore,
     queue: Semaphore,
+    /// Registers that are made into a file at the same time.
+    registers: Semaphore,
 }
 
 /// Watches, and who may edit them.
@@ -145,7 +149,8 @@ impl App {
         let (turns, queue) = (Semaphore::new(PAGES_MAX), Semaphore::new(PAGES_MAX + WAITING_MAX));
         let index = Arc::clone(&desk.engine.index);
         let downloads = Downloads::new(&index);
-        Self { index, verified, desk, downloads, clock: ClockOf(clock), turns, queue }
+        let registers = Semaphore::new(REGISTERS_MAX);
+        Self { index, verified, desk, downloads, clock: ClockOf(clock), turns, queue, registers }
     }
 
     /// The address under which readers reach this monitor.
