@@ -22,16 +22,18 @@ use daemon::config::{ConfigError, read_secret};
 use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 
-use crate::case::Case;
+use crate::case::{Case, CaseError};
 use crate::channel::ChannelError;
 use crate::channel::sender::{Channel, channels};
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::index::follow::{Indexer, Looked};
 use crate::index::{Index, IndexError};
-use crate::store::Store;
+use crate::report::{LOST, LOST_WATCHES};
+use crate::store::{Store, StoreError};
+use crate::watch::engine::alerts_place;
 use crate::watch::store::WatchError;
-use crate::watch::{Engine, WatchStore};
+use crate::watch::{Engine, EngineError, WatchStore};
 use crate::web::{App, Desk};
 use bell::Bell;
 pub use gauges::NewsroomGauges;
@@ -49,6 +51,8 @@ pub const INDEX_FILE: &str = "index.sqlite";
 pub const WATCHES_FILE: &str = "watches.sqlite";
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 24;
+/// Where earlier builds kept up to which alert was told, whatever database had numbered it.
+const PLACE_WITHOUT_GENERATION: &str = "alerts";
 
 /// Why the newsroom's half cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,15 @@ pub enum NewsroomError {
     /// The watches.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// The first watch.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The database of the part that verifies.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An alarm.
+    #[error(transparent)]
+    Case(#[from] CaseError),
     /// The channels.
     #[error(transparent)]
     Channel(#[from] ChannelError),
@@ -99,6 +112,8 @@ pub struct Newsroom {
     engine: Engine,
     channels: Vec<Channel>,
     store: Arc<Store>,
+    /// Which database that is.
+    generation: String,
     cases: Vec<Arc<Case>>,
     troubles: Troubles,
     token: String,
@@ -126,6 +141,36 @@ fn token(dir: &Path, random: &dyn Random) -> Result<String, NewsroomError> {
     Ok(text)
 }
 
+/// The watches. Damaged ones are moved aside, and an alarm says so: what verifies goes on without them.
+fn watches(path: &Path, cases: &[Arc<Case>], now: u64) -> Result<WatchStore, NewsroomError> {
+    let (watches, damaged) = WatchStore::open_whole(path, now)?;
+    let Some(damaged) = damaged else {
+        for case in cases {
+            case.clear_about(LOST, &[LOST_WATCHES.to_owned()])?;
+        }
+        return Ok(watches);
+    };
+    let detail = format!(
+        "the watches were damaged ({}) and are now {}; they, what they found and messages that waited are lost: make the \
+         watches again",
+        damaged.why,
+        damaged.aside.display()
+    );
+    tracing::error!(detail, "watches are lost");
+    // It is about no log; the first one stands for all.
+    cases.first().map_or(Ok(()), |case| case.alarm(LOST, LOST_WATCHES, &detail))?;
+    Ok(watches)
+}
+
+/// The name of the database that has numbered the alerts. One that was put back from a copy gets another name: it gives
+/// numbers again that stand for alerts which were told.
+fn generation(store: &Store, watches: &WatchStore, random: &dyn Random) -> Result<String, NewsroomError> {
+    let (newest, known) = (store.newest_alert()?, store.generation(random)?);
+    watches.rename_place(PLACE_WITHOUT_GENERATION, &alerts_place(&known), newest)?;
+    let told = watches.place(&alerts_place(&known))?;
+    if told.is_none_or(|told| told <= newest) { Ok(known) } else { Ok(store.begin_generation(random)?) }
+}
+
 impl Newsroom {
     /// Opens index, watches and channels in a monitor's directory. `listen` is where readers reach it, unless another
     /// address is configured for them.
@@ -138,22 +183,28 @@ impl Newsroom {
         cases: &[Arc<Case>],
         store: &Arc<Store>,
         listen: SocketAddr,
+        clock: &dyn Clock,
     ) -> Result<Self, NewsroomError> {
-        let dir = folder.root();
+        let (dir, now) = (folder.root(), clock.unix_millis() / 1000);
         let channels = channels(&config.channel, dir)?;
         let token = token(dir, &SystemRandom)?;
         let indexer = Indexer::open(&dir.join(INDEX_FILE), cases)?;
-        let engine = Engine {
-            index: Arc::new(Index::open(&dir.join(INDEX_FILE))?),
-            store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE))?),
-            alerts: dir.join(crate::alerts::FILE),
-            address: config.web.address(listen, config.listen.tls_certificate.is_some()),
-        };
+        let watches = watches(&dir.join(WATCHES_FILE), cases, now)?;
+        let generation = generation(store, &watches, &SystemRandom)?;
+        let engine = Engine::new(
+            Arc::new(Index::open(&dir.join(INDEX_FILE))?),
+            Arc::new(watches),
+            dir.join(crate::alerts::FILE),
+            config.web.address(listen, config.listen.tls_certificate.is_some()),
+            channels.iter().map(|channel| channel.name.clone()).collect(),
+        );
+        engine.begin(now)?;
         Ok(Self {
             indexer: Some(indexer),
             engine,
             channels,
             store: Arc::clone(store),
+            generation,
             cases: cases.to_vec(),
             troubles: Troubles::default(),
             token,
@@ -165,7 +216,7 @@ impl Newsroom {
     pub fn app(&self, clock: Arc<dyn Clock>) -> Arc<App> {
         let desk = Desk {
             engine: self.engine.clone(),
-            channels: self.channels.iter().map(|channel| channel.name.clone()).collect(),
+            channels: self.engine.channels.clone(),
             token: self.token.clone(),
             troubles: self.troubles.clone(),
         };
@@ -175,8 +226,7 @@ impl Newsroom {
     /// Its gauges.
     #[must_use]
     pub fn gauges(&self, metrics: &Metrics) -> NewsroomGauges {
-        let channels = self.channels.iter().map(|channel| channel.name.clone()).collect();
-        NewsroomGauges::new(metrics, self.engine.clone(), channels, self.troubles.clone())
+        NewsroomGauges::new(metrics, self.engine.clone(), self.troubles.clone())
     }
 
     /// Starts the threads. They end when they are asked to.
@@ -229,11 +279,12 @@ impl Newsroom {
         shutdown: &Shutdown,
         bell: Bell,
     ) -> std::io::Result<JoinHandle<()>> {
-        let Self { engine, channels, store, cases, troubles, .. } = self;
+        let Self { engine, channels, store, generation, cases, troubles, .. } = self;
         let ended = shutdown.clone();
         std::thread::Builder::new().name("watches".to_owned()).spawn(move || {
             while !ended.is_asked() {
-                match round::look(&engine, &channels, &store, &cases, clock.unix_millis() / 1000) {
+                let now = clock.unix_millis() / 1000;
+                match round::look(&engine, &channels, &store, &generation, &cases, now) {
                     Ok(found) => {
                         troubles.set("watches", None);
                         if found > 0 {

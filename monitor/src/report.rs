@@ -26,6 +26,8 @@ pub const HEADS: &str = "heads";
 pub const OWN: &str = "own-store";
 /// Sort of alarm: our database was lost.
 pub const LOST: &str = "state-lost";
+/// What such an alarm is about, where the watches are lost and nothing of what verifies.
+pub const LOST_WATCHES: &str = "watches";
 
 /// Sort of alarm: an entry that the log ought not to have admitted.
 pub const INADMISSIBLE: &str = "inadmissible";

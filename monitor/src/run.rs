@@ -198,8 +198,14 @@ pub async fn run(monitor: Monitor, ready: impl FnOnce(Addresses)) -> Result<(), 
     ));
     let gauges = Gauges::new(&metrics);
     let (failed, mut failures) = mpsc::channel(1);
-    let newsroom =
-        Newsroom::open(&monitor.folder, &monitor.config, &monitor.cases, &monitor.store, addresses.public)?;
+    let newsroom = Newsroom::open(
+        &monitor.folder,
+        &monitor.config,
+        &monitor.cases,
+        &monitor.store,
+        addresses.public,
+        &*monitor.clock,
+    )?;
     let pages = pages(newsroom.app(Arc::clone(&monitor.clock)));
     let newsroom_gauges = newsroom.gauges(&metrics);
     let mut threads = Threads::start(&monitor, &shutdown, &failed)?;

@@ -8,6 +8,7 @@
 //! lost with it: evidence and the last verified head of each log are files beside it ([`crate::folder`]).
 
 mod alarms;
+mod generation;
 mod heads;
 
 use std::path::{Path, PathBuf};
@@ -140,6 +141,7 @@ impl Store {
             SCHEMA_VERSION => (),
             found => return Err(StoreError::Newer { path: path.to_owned(), found }),
         }
+        connection.execute(generation::TABLE, []).map_err(failed)?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 

@@ -272,27 +272,63 @@ fn watches_are_made_listed_tested_imported_and_removed_from_the_command_line() {
     let again = desk.monitor(&["watch", "import", &dir, &csv, "--channel", "desk"]);
     assert_eq!(again[0]["id"], made[0]["id"], "the same watch is one watch");
     let listed = desk.monitor(&["watch", "list", &dir]);
-    assert_eq!(listed.as_array().unwrap().len(), 3);
-    assert_eq!((&listed[0]["name"], &listed[0]["query"]), (&"Doe, Jane".into(), &"\"Doe, Jane\"".into()));
-    let id = listed[0]["id"].to_string();
+    assert_eq!(listed.as_array().unwrap().len(), 4);
+    assert_eq!((&listed[0]["name"], &listed[0]["channels"][0]), (&"Any misbehaviour".into(), &"*".into()));
+    assert_eq!((&listed[1]["name"], &listed[1]["query"]), (&"Doe, Jane".into(), &"\"Doe, Jane\"".into()));
+    let id = listed[1]["id"].to_string();
     desk.monitor(&["watch", "test", &dir, &id]);
     desk.once();
     let told = std::fs::read_to_string(&told).unwrap();
     assert!(told.contains("\"event\":\"test\"") && told.contains("Doe, Jane"), "{told}");
     desk.monitor(&["watch", "remove", &dir, &id]);
-    assert_eq!(desk.monitor(&["watch", "list", &dir]).as_array().unwrap().len(), 2);
+    assert_eq!(desk.monitor(&["watch", "list", &dir]).as_array().unwrap().len(), 3);
     for malformed in [
         &["watch", "remove", &dir, &id][..],
         &["watch", "test", &dir, "999"],
         &["watch", "add", &dir, "bridge", "--channel", "nobody"],
         &["watch", "add", &dir, "--when", "silent", "bridge"],
         &["watch", "add", &dir, "bridge", "--pattern", "("],
+        &["watch", "add", &dir, "bridge", "--since", "lunch"],
         &["watch", "import", &dir, &desk.path("nothing.csv"), "--channel", "nobody"],
     ] {
         let refused = run(malformed);
         assert!(matches!(refused.status.code(), Some(2 | 3)), "{malformed:?}: {refused:?}");
         assert!(refused.stdout.is_empty() && !refused.stderr.is_empty(), "{refused:?}");
     }
+}
+
+#[test]
+fn whoever_has_a_channel_is_told_of_misbehaviour_whatever_database_is_lost() {
+    let desk = Desk::new();
+    let told = desk.channel("desk");
+    desk.once();
+    assert!(!told.exists(), "nothing is wrong yet");
+    let dir = desk.root.path().join("monitor");
+    let lost = || {
+        for ending in ["", "-wal", "-shm"] {
+            // Not all of them are there.
+            let _ = std::fs::remove_file(dir.join(format!("monitor.sqlite{ending}")));
+        }
+        desk.once();
+        std::fs::read_to_string(&told).unwrap().matches("does not know this log any more").count()
+    };
+    let first = lost();
+    assert!(first > 0, "nobody had to ask for it");
+    assert_eq!(lost(), 2 * first, "a new database begins at alert 1 again, and is told again");
+    std::fs::write(dir.join("watches.sqlite"), [0x55; 9_000]).unwrap();
+    let alarms = |looked: &Value| {
+        let alarms = looked["logs"][0]["alarms"].as_array().unwrap().clone();
+        alarms.into_iter().map(|alarm| alarm["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // It is verified, and the exit code says so, with damaged watches as without.
+    assert_eq!(alarms(&desk.once()), ["watches"]);
+    assert!(std::fs::read_to_string(&told).unwrap().contains("the watches were damaged"));
+    assert!(alarms(&desk.once()).is_empty(), "the new watches are whole");
+    let listed = desk.monitor(&["watch", "list", &desk.dir()]);
+    assert_eq!(listed[0]["name"], "Any misbehaviour");
+    desk.monitor(&["watch", "remove", &desk.dir(), &listed[0]["id"].to_string()]);
+    desk.once();
+    assert!(desk.monitor(&["watch", "list", &desk.dir()]).as_array().unwrap().is_empty(), "removed for good");
 }
 
 #[test]
@@ -342,7 +378,7 @@ fn a_running_monitor_shows_its_work_in_metrics_feeds_and_a_download() {
     // A watch made meanwhile is at work.
     until_told(&told, "Mountain bridge");
     monitor.until("daybook_monitor_channel_waiting_messages{channel=\"desk\"} 0");
-    monitor.until("daybook_monitor_watches 1");
+    monitor.until("daybook_monitor_watches 2");
     monitor.until("daybook_monitor_finds 2");
     for line in [
         "daybook_monitor_channel_failures{channel=\"desk\"} 0",
@@ -353,7 +389,7 @@ fn a_running_monitor_shows_its_work_in_metrics_feeds_and_a_download() {
     }
     let hash = sha256(ORIGIN.as_bytes());
     for (form, kind) in [("atom", "application/atom+xml"), ("json", "application/feed+json")] {
-        for path in [format!("/feed/agency/{hash}/works.gov.example/{form}"), format!("/feed/watch/1/{form}")]
+        for path in [format!("/feed/agency/{hash}/works.gov.example/{form}"), format!("/feed/watch/2/{form}")]
         {
             let feed = monitor.get(&path);
             assert_eq!(feed.status, 200, "{path}");
@@ -362,6 +398,13 @@ fn a_running_monitor_shows_its_work_in_metrics_feeds_and_a_download() {
         }
     }
     assert_eq!(monitor.get(&format!("/feed/agency/{hash}/nobody.example/atom")).status, 404);
+    let register = monitor.get("/export/rsf?q=register:contracts%20kind:record");
+    assert!(
+        register.status == 200 && register.text().starts_with("assert-root-hash\t"),
+        "{}",
+        register.text()
+    );
+    assert_eq!(monitor.get("/export/rsf?q=").status, 400);
     let copy = monitor.get("/export/sqlite");
     assert_eq!((copy.status, copy.header("content-type")), (200, "application/vnd.sqlite3"));
     std::fs::create_dir(desk.path("copy")).unwrap();
@@ -416,9 +459,9 @@ fn addresses_in_records_and_watches_are_never_visited() {
         format!("/log/{hash}/3"),
         format!("/log/{hash}/4"),
         format!("/search?q={}", url.replace(':', "%3A").replace('/', "%2F")),
-        "/watches/1".to_owned(),
         "/watches/2".to_owned(),
-        "/feed/watch/1/atom".to_owned(),
+        "/watches/3".to_owned(),
+        "/feed/watch/2/atom".to_owned(),
         format!("/export/csv?q=&url={}", url.replace(':', "%3A")),
     ] {
         let page = monitor.get(&path);

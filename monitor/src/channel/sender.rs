@@ -111,7 +111,8 @@ impl Channel {
     pub async fn deliver(&self, store: &WatchStore, now: u64) -> Result<usize, WatchError> {
         let waiting = store.waiting(&self.name, ALERTS_TOGETHER_MAX, now)?;
         let Some(oldest) = waiting.first().map(|message| message.at) else { return Ok(0) };
-        if self.digest.is_some_and(|every| oldest.saturating_add(every) > now) {
+        // A message from the future was dated by a clock that was ahead: nobody knows how long it has waited.
+        if self.digest.is_some_and(|every| oldest <= now && oldest.saturating_add(every) > now) {
             return Ok(0);
         }
         match self.send(&waiting, now).await {
@@ -253,6 +254,38 @@ mod tests {
         store.send("desk", "b", &found("b"), NOW + 3_000).unwrap();
         assert_eq!(channel.deliver(&store, NOW + 3_599).await.unwrap(), 0);
         assert_eq!(channel.deliver(&store, NOW + 3_600).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_ahead_stops_no_channel() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = WatchStore::open(&folder.path().join("w.sqlite")).unwrap();
+        let clock = daemon::clock::ManualClock::new(NOW * 1000);
+        let now = || clock.unix_millis() / 1000;
+        let (year, file) = (31_536_000, folder.path().join("works"));
+        let script = format!("cat > /dev/null; test -e {}", file.display());
+        let mut settings = config("digest", &["true"]);
+        settings.digest = Some("1h".parse().unwrap());
+        let made = channels(&[config("desk", &["sh", "-c", &script]), settings], folder.path()).unwrap();
+        let [desk, digest] = &made[..] else { panic!("two") };
+        clock.set_unix_millis((NOW + year) * 1000);
+        for name in ["desk", "digest"] {
+            store.send(name, "a", &found("a"), now()).unwrap();
+            assert!(store.heartbeat(name, 86_400, &found("beat"), now()).unwrap());
+        }
+        assert_eq!(desk.deliver(&store, now()).await.unwrap(), 0);
+        assert!(store.channel("desk").unwrap().retry_at.unwrap() > NOW + year);
+        std::fs::write(file, "").unwrap();
+        clock.set_unix_millis(NOW * 1000);
+        assert_eq!(desk.deliver(&store, now()).await.unwrap(), 2, "tried again at once");
+        assert_eq!(digest.deliver(&store, now()).await.unwrap(), 2, "nobody knows how long it has waited");
+        assert!(store.heartbeat("desk", 86_400, &found("beat"), now()).unwrap(), "a sign of life is due");
+        assert!(!store.heartbeat("desk", 86_400, &found("beat"), now()).unwrap());
+        // A wait that a clock has written that is right is kept.
+        store.failed("desk", "refused", now()).unwrap();
+        assert_eq!(desk.deliver(&store, now()).await.unwrap(), 0);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(desk.deliver(&store, now()).await.unwrap(), 1);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use daemon::clock::{Clock, SystemClock};
 use serde::Serialize;
 
 use super::output::{Failure, Output};
 use crate::config::{Config, FILE_NAME};
+use crate::newsroom::WATCHES_FILE;
+use crate::watch::WatchStore;
+use crate::watch::engine::begin;
 
 /// Everything that can be set, with its defaults, and no log.
 const TEMPLATE: &str = include_str!("../../../deploy/monitor.toml");
@@ -57,6 +61,9 @@ impl Init {
             let _ = std::fs::remove_file(&config);
             Failure::Malformed(error.to_string())
         })?;
+        self.begin_watches().inspect_err(|_| {
+            let _ = std::fs::remove_file(&config);
+        })?;
         let made = Made { dir: self.dir.clone(), config, logs: logs.len() };
         output.result(&made, || {
             let dir = made.dir.display();
@@ -67,6 +74,13 @@ impl Init {
             };
             format!("Made a monitor in {dir}.\n{next} look once: daybook-monitor once {dir}\nor watch: daybook-monitor run {dir}")
         });
+        Ok(())
+    }
+
+    /// Whoever adds a channel is told of misbehaviour without asking for it.
+    fn begin_watches(&self) -> Result<(), Failure> {
+        let store = WatchStore::open(&self.dir.join(WATCHES_FILE)).map_err(Failure::failed)?;
+        begin(&store, SystemClock.unix_millis() / 1000).map_err(Failure::failed)?;
         Ok(())
     }
 

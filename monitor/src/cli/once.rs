@@ -70,7 +70,8 @@ impl Once {
             return Ok(None);
         }
         let (config, listen) = (&monitor.config, monitor.config.listen.address);
-        let opened = Newsroom::open(&monitor.folder, config, &monitor.cases, &monitor.store, listen);
+        let (cases, store) = (&monitor.cases, &monitor.store);
+        let opened = Newsroom::open(&monitor.folder, config, cases, store, listen, &SystemClock);
         opened.map(Some).map_err(Failure::failed)
     }
 

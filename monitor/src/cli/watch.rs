@@ -76,10 +76,13 @@ struct Add {
     /// Days, for `silent` and `late`.
     #[arg(long)]
     days: Option<u32>,
+    /// Nothing from before this day, month or year: 2026-11-24.
+    #[arg(long, value_name = "DATE")]
+    since: Option<String>,
     /// A regular expression that the entry's text has as well.
     #[arg(long)]
     pattern: Option<String>,
-    /// A channel of monitor.toml that is told; may be given several times.
+    /// A channel of monitor.toml that is told; may be given several times. "*" is every channel.
     #[arg(long)]
     channel: Vec<String>,
 }
@@ -125,16 +128,16 @@ struct Done {
     done: bool,
 }
 
-/// The watches of a directory, and the names of its channels.
-fn open(dir: &Path) -> Result<(Engine, Vec<String>), Failure> {
+/// The watches of a directory.
+fn open(dir: &Path) -> Result<Engine, Failure> {
     let (config, _) = Config::load(dir).map_err(|error| Failure::Malformed(error.to_string()))?;
-    let engine = Engine {
-        index: Arc::new(super::search::open(dir)?),
-        store: Arc::new(WatchStore::open(&dir.join(WATCHES_FILE)).map_err(Failure::failed)?),
-        alerts: dir.join(crate::alerts::FILE),
-        address: config.web.address(config.listen.address, config.listen.tls_certificate.is_some()),
-    };
-    Ok((engine, config.channel.into_iter().map(|channel| channel.name).collect()))
+    Ok(Engine::new(
+        Arc::new(super::search::open(dir)?),
+        Arc::new(WatchStore::open(&dir.join(WATCHES_FILE)).map_err(Failure::failed)?),
+        dir.join(crate::alerts::FILE),
+        config.web.address(config.listen.address, config.listen.tls_certificate.is_some()),
+        config.channel.into_iter().map(|channel| channel.name).collect(),
+    ))
 }
 
 fn now() -> u64 {
@@ -148,8 +151,8 @@ fn failed(error: EngineError) -> Failure {
     }
 }
 
-fn make(engine: &Engine, channels: &[String], wanted: &Wanted) -> Result<Made, Failure> {
-    let id = engine.add(wanted, channels, now()).map_err(failed)?;
+fn make(engine: &Engine, wanted: &Wanted) -> Result<Made, Failure> {
+    let id = engine.add(wanted, now()).map_err(failed)?;
     let counts = engine.store.counts().map_err(Failure::failed)?;
     let past = counts.iter().find(|(watch, _)| *watch == id).map_or(0, |(_, count)| *count);
     Ok(Made { id, name: wanted.name.clone(), past_hits: usize::try_from(past).unwrap_or(usize::MAX) })
@@ -162,12 +165,12 @@ impl Watch {
             Command::List(command) => command.run(output),
             Command::Import(command) => command.run(output),
             Command::Test(One { dir, id }) => {
-                let (engine, _) = open(&dir)?;
+                let engine = open(&dir)?;
                 let sent = engine.test(id, now()).map_err(failed)?;
                 done(output, sent, id, "A test message is on its way, if the monitor is running.")
             }
             Command::Remove(One { dir, id }) => {
-                let (engine, _) = open(&dir)?;
+                let engine = open(&dir)?;
                 let removed = engine.store.remove(id).map_err(Failure::failed)?;
                 done(output, removed, id, "Removed.")
             }
@@ -185,7 +188,7 @@ fn done(output: &Output, done: bool, id: i64, text: &str) -> Result<(), Failure>
 
 impl Add {
     fn run(self, output: &Output) -> Result<(), Failure> {
-        let (engine, channels) = open(&self.dir)?;
+        let engine = open(&self.dir)?;
         let query = self.query.join(" ");
         let wanted = Wanted {
             name: self.name.unwrap_or_else(|| query.clone()),
@@ -193,9 +196,10 @@ impl Add {
             query,
             pattern: self.pattern,
             days: self.days,
+            since: self.since,
             channels: self.channel,
         };
-        let made = make(&engine, &channels, &wanted)?;
+        let made = make(&engine, &wanted)?;
         output.result(&made, || {
             let address = format!("{}/watches/{}", engine.address, made.id);
             format!("Watch {} found {} entries in the past. See {address}", made.id, made.past_hits)
@@ -206,7 +210,7 @@ impl Add {
 
 impl List {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let (engine, _) = open(&self.dir)?;
+        let engine = open(&self.dir)?;
         let watches = engine.store.watches().map_err(Failure::failed)?;
         let counts = engine.store.counts().map_err(Failure::failed)?;
         output.result(&watches, || table(&watches, &counts));
@@ -236,14 +240,14 @@ fn table(watches: &[crate::watch::Watch], counts: &[(i64, u64)]) -> String {
 
 impl Import {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let (engine, channels) = open(&self.dir)?;
+        let engine = open(&self.dir)?;
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| Failure::Failed(format!("{}: {error}", self.file.display())))?;
         let names = names(&text);
         let mut made = Vec::with_capacity(names.len());
         let bar = output.bar(names.len() as u64, "watches".to_owned());
         for name in &names {
-            made.push(make(&engine, &channels, &watch_for(name, &self.channel))?);
+            made.push(make(&engine, &watch_for(name, &self.channel))?);
             bar.inc(1);
         }
         bar.finish_and_clear();

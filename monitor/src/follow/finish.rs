@@ -9,7 +9,7 @@ use tlog::tile::TilePath;
 use super::{Follower, RECHECKS_MAX, Shown};
 use crate::case::CaseError;
 use crate::rebuild::Damage;
-use crate::report::{DAMAGE, FORK, LOST, STALE, UNREACHABLE};
+use crate::report::{DAMAGE, FORK, LOST, LOST_WATCHES, STALE, UNREACHABLE};
 use crate::tiles::Tiles;
 use crate::verdict::State;
 
@@ -50,7 +50,8 @@ impl Follower {
             case.clear(UNREACHABLE, &[])?;
         }
         if verdict.state == State::Verified {
-            case.clear(LOST, &[])?;
+            // Verification does not bring watches back.
+            case.clear(LOST, &[LOST_WATCHES.to_owned()])?;
         }
         Ok(())
     }

@@ -14,7 +14,6 @@ const PARTS: [&str; 3] = ["index", "watches", "channels"];
 #[derive(Debug)]
 pub struct NewsroomGauges {
     engine: Engine,
-    channels: Vec<String>,
     troubles: Troubles,
     indexed: IntGaugeVec,
     lag: IntGaugeVec,
@@ -31,11 +30,10 @@ fn gauge(value: u64) -> i64 {
 }
 
 impl NewsroomGauges {
-    pub(super) fn new(metrics: &Metrics, engine: Engine, channels: Vec<String>, troubles: Troubles) -> Self {
+    pub(super) fn new(metrics: &Metrics, engine: Engine, troubles: Troubles) -> Self {
         let by = |label: &str, name: &str, help: &str| metrics.gauges(name, help, &[label]);
         Self {
             engine,
-            channels,
             troubles,
             indexed: by("origin", "daybook_monitor_indexed_entries", "Entries that can be searched."),
             lag: by(
@@ -87,7 +85,7 @@ impl NewsroomGauges {
         let totals = self.engine.store.totals().map_err(|error| error.to_string())?;
         self.watches.set(gauge(totals.watches));
         self.finds.set(gauge(totals.finds));
-        for name in &self.channels {
+        for name in &self.engine.channels {
             let state = self.engine.store.channel(name).map_err(|error| error.to_string())?;
             let channel = [name.as_str()];
             self.waiting.with_label_values(&channel).set(gauge(state.waiting));

@@ -65,7 +65,7 @@ impl Newsroom {
     /// Lets watches look at what is new, and tries each channel once.
     pub fn tell(&self, caught: &mut Caught, clock: &dyn Clock, runtime: &Handle) {
         let now = clock.unix_millis() / 1000;
-        match round::look(&self.engine, &self.channels, &self.store, &self.cases, now) {
+        match round::look(&self.engine, &self.channels, &self.store, &self.generation, &self.cases, now) {
             Ok(found) => caught.found = found,
             Err(error) => {
                 tracing::error!(error, "watches are interrupted");

@@ -3,22 +3,24 @@
 //! The engine keeps its own place in each log and follows the index, never verification; so it needs no memory beyond
 //! one page of entries, and an index that is made anew changes nothing: its entries were looked at before.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::message::{Found, Named, of_entry};
-use super::rule::{Rule, RuleError, Wanted, When};
-use super::store::{NewHit, Watch, WatchError, WatchStore};
+use super::roster::Roster;
+use super::rule::{EVERY_CHANNEL, Entry, Rule, RuleError, Wanted, When, any_misbehaviour};
+use super::silence;
+use super::store::{NewHit, Version, WatchError, WatchStore};
+use crate::index::extract::extract;
 use crate::index::query::Query;
-use crate::index::search::{PAGE_ROWS_MAX, Page};
+use crate::index::search::Page;
 use crate::index::{Index, IndexError, Row};
 
 /// Entries that are looked at together.
 const ROWS: usize = 200;
-/// What is shown of the past when a watch is made.
-pub const PAST_HITS_MAX: usize = 500;
-/// Pages that are looked at for that.
-const PAST_PAGES_MAX: usize = 50;
+/// Entries with one leaf hash among which the one of the same log is looked for.
+const SAME_HASHES_MAX: usize = 4;
 
 /// Why watches do not work. Verification goes on without them.
 #[derive(Debug, thiserror::Error)]
@@ -76,74 +78,133 @@ pub struct Engine {
     pub alerts: PathBuf,
     /// The address under which readers reach this monitor; without a slash at its end.
     pub address: String,
+    /// The names of the channels.
+    pub channels: Vec<String>,
+    memory: Arc<Mutex<Memory>>,
 }
 
-struct Active {
-    watch: Watch,
-    rule: Rule,
+/// What need not be read again each time. It can be lost.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The watches, filed, and which they are.
+    roster: Option<(Version, Arc<Roster>)>,
+    /// When silence was looked for last, in seconds since 1970.
+    pub(super) listened_at: Option<u64>,
+}
+
+/// What some entries come to.
+#[derive(Default)]
+struct Told {
+    hits: Vec<NewHit>,
+    /// The places of watches for silence that found something.
+    heard: BTreeSet<String>,
+}
+
+/// The place up to which a log was looked at.
+pub(super) fn place(origin: &str) -> String {
+    format!("log:{origin}")
+}
+
+/// The place up to which alerts were taken that the database of this generation has numbered.
+#[must_use]
+pub fn alerts_place(generation: &str) -> String {
+    format!("alerts:{generation}")
+}
+
+/// Makes the watch that every monitor begins with, if it is its time: see [`Engine::begin`]. Returns its number then.
+///
+/// # Errors
+/// [`WatchError`].
+pub fn begin(store: &WatchStore, now: u64) -> Result<Option<i64>, WatchError> {
+    let tells = |wanted: &Wanted| wanted.when == When::Misbehaviour && !wanted.channels.is_empty();
+    store.begin(&any_misbehaviour(), tells, now)
 }
 
 impl Engine {
+    /// An engine over these; `channels` are the names of those that there are.
+    #[must_use]
+    pub fn new(
+        index: Arc<Index>,
+        store: Arc<WatchStore>,
+        alerts: PathBuf,
+        address: String,
+        channels: Vec<String>,
+    ) -> Self {
+        Self { index, store, alerts, address, channels, memory: Arc::default() }
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The watches at work, filed again only if some were made or removed.
+    pub(super) fn roster(&self) -> Result<Arc<Roster>, WatchError> {
+        // Asked first: what changes in between is another version at the next look.
+        let version = self.store.version()?;
+        if let Some((known, roster)) = &self.memory().roster
+            && *known == version
+        {
+            return Ok(Arc::clone(roster));
+        }
+        let roster = Arc::new(Roster::new(self.store.watches()?));
+        self.memory().roster = Some((version, Arc::clone(&roster)));
+        Ok(roster)
+    }
+
+    /// The channels that a watch tells.
+    pub(super) fn channels_of(&self, wanted: &Wanted) -> Vec<String> {
+        let every = wanted.channels.iter().any(|name| name == EVERY_CHANNEL);
+        if every { self.channels.clone() } else { wanted.channels.clone() }
+    }
+
     /// Makes a watch, with what it finds in the past. Returns its number.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn add(&self, wanted: &Wanted, channels: &[String], now: u64) -> Result<i64, EngineError> {
-        let rule = wanted.rule(channels)?;
-        let past = self.past(wanted, &rule, now)?;
-        Ok(self.store.add(wanted, &past, now)?)
+    pub fn add(&self, wanted: &Wanted, now: u64) -> Result<i64, EngineError> {
+        self.add_while(wanted, now, || ())
     }
 
-    /// What a watch would have told, newest first, as far as is reasonable.
+    /// As [`Engine::add`]; `meanwhile` is what others do between the moment when the watch is there and the moment when
+    /// its past is. The watch comes first: what comes into the index from then on the running engine tells, and what it
+    /// passed without knowing of the watch was in the index before, and is found in the past.
+    pub(super) fn add_while(
+        &self,
+        wanted: &Wanted,
+        now: u64,
+        meanwhile: impl FnOnce(),
+    ) -> Result<i64, EngineError> {
+        let rule = wanted.rule(&self.channels)?;
+        let (id, new) = self.store.add(wanted, now)?;
+        if !new {
+            return Ok(id);
+        }
+        let named = Named { id, name: wanted.name.clone() };
+        let past = self.index.logs().map_err(EngineError::from).and_then(|logs| {
+            meanwhile();
+            self.past(&named, &rule, &logs, now)
+        });
+        let kept = past.and_then(|past| Ok(self.store.keep_past(id, &past, now)?));
+        if kept.is_err() {
+            // It can be made again, with its past.
+            self.store.remove(id)?;
+        }
+        kept.map(|()| id)
+    }
+
+    /// Makes the watch that every monitor begins with, with what it finds in the past: once, be it removed afterwards, and
+    /// not where a watch for misbehaviour tells somebody already.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn past(&self, wanted: &Wanted, rule: &Rule, now: u64) -> Result<Vec<NewHit>, EngineError> {
-        let mut hits = Vec::new();
-        let mut page = Page::Newest(None);
-        if rule.when == When::Misbehaviour {
-            return self.past_alerts(wanted, now);
-        }
-        if rule.when == When::Silent {
-            // Silence of now is told at the next look.
-            return Ok(hits);
-        }
-        // A record that was found once can change into one that is not: those are found from their versions on.
-        for _ in 0..PAST_PAGES_MAX {
-            let found = self.index.search(&rule.query, page, PAGE_ROWS_MAX)?;
-            for row in &found.rows {
-                let before = self.before(row)?;
-                if hits.len() < PAST_HITS_MAX && rule.tells(row, before.as_ref()) {
-                    hits.push(self.hit(
-                        &Named { id: 0, name: wanted.name.clone() },
-                        rule,
-                        row,
-                        before.as_ref(),
-                        now,
-                    ));
-                }
-            }
-            match found.next {
-                Some(next) if hits.len() < PAST_HITS_MAX => page = Page::Newest(Some(next)),
-                _ => break,
-            }
-        }
-        Ok(hits)
+    pub fn begin(&self, now: u64) -> Result<(), EngineError> {
+        let Some(id) = begin(&self.store, now)? else { return Ok(()) };
+        let past = self.past_alerts(&Named { id, name: any_misbehaviour().name }, now)?;
+        Ok(self.store.keep_past(id, &past, now)?)
     }
 
-    fn past_alerts(&self, wanted: &Wanted, now: u64) -> Result<Vec<NewHit>, EngineError> {
-        let failed = |error| EngineError::Alerts(self.alerts.display().to_string(), error);
-        let alerts = super::past::alerts(&self.alerts, PAST_HITS_MAX).map_err(failed)?;
-        let named = Named { id: 0, name: wanted.name.clone() };
-        let hit = |alert: &LogAlert| {
-            let hit = self.alert(named.clone(), alert, now);
-            NewHit { what: format!("past:{now}:{}", alert.id), ..hit }
-        };
-        Ok(alerts.iter().map(hit).collect())
-    }
-
-    /// What a watch for misbehaviour finds.
-    fn alert(&self, watch: Named, alert: &LogAlert, now: u64) -> NewHit {
+    /// What a watch for misbehaviour finds; what it is called is for whoever knows where the alert has its number from.
+    pub(super) fn alert(&self, watch: Named, alert: &LogAlert, now: u64) -> NewHit {
         let id = watch.id;
         let found = Found {
             event: "misbehaviour".to_owned(),
@@ -157,7 +218,7 @@ impl Engine {
         };
         NewHit {
             watch: id,
-            what: format!("alert:{}", alert.id),
+            what: String::new(),
             entry: None,
             body: serde_json::to_string(&found).expect("an alert has a JSON form"),
             past: false,
@@ -165,7 +226,14 @@ impl Engine {
         }
     }
 
-    fn hit(&self, watch: &Named, rule: &Rule, row: &Row, before: Option<&Row>, now: u64) -> NewHit {
+    pub(super) fn hit(
+        &self,
+        watch: &Named,
+        rule: &Rule,
+        row: &Row,
+        before: Option<&Row>,
+        now: u64,
+    ) -> NewHit {
         let found = of_entry(watch.clone(), rule, row, before, &self.address, now);
         NewHit {
             watch: watch.id,
@@ -177,20 +245,13 @@ impl Engine {
         }
     }
 
-    /// The version that an entry follows.
-    fn before(&self, row: &Row) -> Result<Option<Row>, IndexError> {
-        let Some(previous) = row.previous.as_deref().filter(|_| row.kind.as_deref() == Some("record")) else {
-            return Ok(None);
-        };
-        let query = Query::parse(&format!("hash:{previous}"));
-        let found = self.index.search(&query, Page::Newest(None), 4)?;
-        Ok(found.rows.into_iter().find(|other| other.leaf == previous && other.origin == row.origin))
-    }
-
-    fn active(&self) -> Result<Vec<Active>, EngineError> {
-        let watches = self.store.watches()?;
-        let active = |watch: Watch| watch.wanted.any_rule().ok().map(|rule| Active { watch, rule });
-        Ok(watches.into_iter().filter_map(active).collect())
+    /// The version that an entry follows, or the one whose values it erases.
+    pub(super) fn before(&self, row: &Row) -> Result<Option<Row>, IndexError> {
+        let follows = row.previous.as_deref().filter(|_| row.kind.as_deref() == Some("record"));
+        let Some(leaf) = follows.or(row.erases.as_deref()) else { return Ok(None) };
+        let query = Query::parse(&format!("hash:{leaf}"));
+        let found = self.index.search(&query, Page::Newest(None), SAME_HASHES_MAX)?;
+        Ok(found.rows.into_iter().find(|other| other.leaf == leaf && other.origin == row.origin))
     }
 
     /// Looks at what is new. Returns how much was found.
@@ -198,100 +259,80 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub fn look(&self, now: u64) -> Result<usize, EngineError> {
-        let active = self.active()?;
         let mut found = 0;
+        // Before the watches are read: what is passed here without a new watch was in the index when it was made.
         for log in self.index.logs()? {
-            let name = format!("log:{}", log.origin);
+            let name = place(&log.origin);
             let mut next = self.store.place(&name)?.unwrap_or(log.first).max(log.first);
-            if active.iter().all(|one| matches!(one.rule.when, When::Silent | When::Misbehaviour)) {
-                if next < log.next {
-                    self.store.advance(&name, log.next, &[], now)?;
-                }
-                continue;
-            }
             while next < log.next {
+                let roster = self.roster()?;
+                if roster.asks_of_no_entry() {
+                    self.store.advance(&[(name.as_str(), log.next)], &[], now)?;
+                    break;
+                }
                 let rows = self.index.range(&log.origin, next, ROWS)?;
                 let Some(last) = rows.last() else { break };
-                let after = last.index + 1;
-                let hits = self.tell(&active, &rows, now)?;
-                found += self.store.advance(&name, after, &hits, now)?;
-                next = after;
+                next = last.index + 1;
+                let told = self.tell(&roster, &rows, now)?;
+                let mut places = vec![(name.as_str(), next)];
+                places.extend(told.heard.iter().map(|name| (name.as_str(), now)));
+                found += self.store.advance(&places, &told.hits, now)?;
             }
-        }
-        Ok(found + self.silent(&active, now)?)
-    }
-
-    fn tell(&self, active: &[Active], rows: &[Row], now: u64) -> Result<Vec<NewHit>, EngineError> {
-        let mut hits = Vec::new();
-        for row in rows {
-            let before = self.before(row)?;
-            for one in active.iter().filter(|one| one.rule.tells(row, before.as_ref())) {
-                let named = Named { id: one.watch.id, name: one.watch.wanted.name.clone() };
-                let hit = self.hit(&named, &one.rule, row, before.as_ref(), now);
-                hits.push(NewHit { channels: one.watch.wanted.channels.clone(), ..hit });
-            }
-        }
-        Ok(hits)
-    }
-
-    /// Watches for silence: told once for each silence.
-    fn silent(&self, active: &[Active], now: u64) -> Result<usize, EngineError> {
-        let mut found = 0;
-        for one in active {
-            let Some(longest) = one.rule.silence_seconds() else { continue };
-            let newest = self.index.search(&one.rule.query, Page::Newest(None), 1)?.rows.pop();
-            let since = newest.as_ref().and_then(|row| row.logged_after.or(row.at_seconds));
-            let since = since.unwrap_or_else(|| i64::try_from(one.watch.made_at).unwrap_or(0));
-            let silent = i64::try_from(now).unwrap_or(i64::MAX) - since;
-            if silent <= longest {
-                continue;
-            }
-            let last = newest
-                .as_ref()
-                .map_or_else(|| "never".to_owned(), |row| format!("{}#{}", row.origin, row.index));
-            let hit = self.silence(one, &last, silent / 86_400, now);
-            found += self.store.advance(&format!("silent:{}", one.watch.id), now, &[hit], now)?;
         }
         Ok(found)
     }
 
-    fn silence(&self, one: &Active, last: &str, days: i64, now: u64) -> NewHit {
-        let wanted = &one.watch.wanted;
-        let found = Found {
-            event: "silent".to_owned(),
-            watch: Some(Named { id: one.watch.id, name: wanted.name.clone() }),
-            title: wanted.name.clone(),
-            text: format!("Nothing was published for {days} days; the last entry is {last}."),
-            link: format!("{}/watches/{}", self.address, one.watch.id),
-            found_at: now,
-            ..Found::default()
-        };
-        NewHit {
-            watch: one.watch.id,
-            what: format!("silent:{last}"),
-            entry: None,
-            body: serde_json::to_string(&found).expect("an alert has a JSON form"),
-            past: false,
-            channels: wanted.channels.clone(),
+    fn tell(&self, roster: &Roster, rows: &[Row], now: u64) -> Result<Told, EngineError> {
+        let mut told = Told::default();
+        for row in rows {
+            let document = extract(&row.bytes);
+            let entry = Entry::new(row, &document);
+            let before = if roster.follows_versions() { self.before(row)? } else { None };
+            let document = before.as_ref().map(|before| extract(&before.bytes));
+            let version = before.as_ref().zip(document.as_ref());
+            let version = version.map(|(before, document)| Entry::new(before, document));
+            let mut found = Vec::new();
+            for one in roster.about(&entry, version.as_ref()) {
+                if one.rule.when == When::Silent && one.rule.finds(&entry) {
+                    told.heard.insert(silence::place(one.watch.id));
+                } else if one.rule.tells(&entry, version.as_ref()) {
+                    found.push(one);
+                }
+            }
+            let asked = found.is_empty() || roster.follows_versions();
+            let shown = if asked { None } else { self.before(row)? };
+            let before = before.as_ref().or(shown.as_ref());
+            for one in found {
+                let named = Named { id: one.watch.id, name: one.watch.wanted.name.clone() };
+                let hit = self.hit(&named, &one.rule, row, before, now);
+                told.hits.push(NewHit { channels: self.channels_of(&one.watch.wanted), ..hit });
+            }
         }
+        Ok(told)
     }
 
-    /// Tells the watches for misbehaviour of alerts of the part that verifies, each once. Returns how much was found.
+    /// Tells the watches for misbehaviour of alerts of the part that verifies, each once. `generation` is the database
+    /// that has numbered them. Returns how much was found.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn take_alerts(&self, alerts: &[LogAlert], now: u64) -> Result<usize, EngineError> {
+    pub fn take_alerts(&self, generation: &str, alerts: &[LogAlert], now: u64) -> Result<usize, EngineError> {
         let Some(last) = alerts.last() else { return Ok(0) };
-        let active = self.active()?;
+        let roster = self.roster()?;
         let mut hits = Vec::new();
         for alert in alerts {
-            for one in active.iter().filter(|one| one.rule.when == When::Misbehaviour) {
+            for one in roster.all().iter().filter(|one| one.rule.when == When::Misbehaviour) {
                 let named = Named { id: one.watch.id, name: one.watch.wanted.name.clone() };
                 let hit = self.alert(named, alert, now);
-                hits.push(NewHit { channels: one.watch.wanted.channels.clone(), ..hit });
+                hits.push(NewHit {
+                    what: format!("alert:{generation}:{}", alert.id),
+                    channels: self.channels_of(&one.watch.wanted),
+                    ..hit
+                });
             }
         }
-        Ok(self.store.advance("alerts", last.id, &hits, now)?)
+        let place = alerts_place(generation);
+        Ok(self.store.advance(&[(place.as_str(), last.id)], &hits, now)?)
     }
 
     /// Sends a test message to the channels of a watch. `false` if there is no such watch.
@@ -312,8 +353,8 @@ impl Engine {
             ..Found::default()
         };
         let body = serde_json::to_string(&found).expect("an alert has a JSON form");
-        for channel in &watch.wanted.channels {
-            self.store.send(channel, &format!("test:{id}:{now}"), &body, now)?;
+        for channel in self.channels_of(&watch.wanted) {
+            self.store.send(&channel, &format!("test:{id}:{now}"), &body, now)?;
         }
         Ok(true)
     }

@@ -4,10 +4,10 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::index::Row;
-use crate::index::extract::{Document, extract};
-use crate::index::facet::{KEYS, WITHDRAWN};
-use crate::index::matching::Subject;
-use crate::index::query::{QUERY_BYTES_MAX, Query, Term};
+use crate::index::extract::Document;
+use crate::index::facet::{Exact, KEYS, WITHDRAWN};
+use crate::index::matching::{Subject, is_since};
+use crate::index::query::{QUERY_BYTES_MAX, Query, Term, seconds};
 
 /// The longest name of a watch in bytes.
 pub const NAME_BYTES_MAX: usize = 200;
@@ -20,6 +20,8 @@ pub const DAYS_MAX: u32 = 3_650;
 /// Channels of one watch.
 const CHANNELS_MAX: usize = 16;
 const DAY_SECONDS: i64 = 86_400;
+/// Among the channels of a watch: every channel that there is, those that are added later too.
+pub const EVERY_CHANNEL: &str = "*";
 
 /// When a watch tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +81,10 @@ pub struct Wanted {
     pub pattern: Option<String>,
     /// For [`When::Silent`] and [`When::Late`].
     pub days: Option<u32>,
-    /// The channels that are told.
+    /// Nothing from before this day, month or year: `2026-11-24`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The channels that are told; [`EVERY_CHANNEL`] is all of them.
     pub channels: Vec<String>,
 }
 
@@ -98,9 +103,13 @@ pub enum RuleError {
     /// The number of days.
     #[error("this needs a number of days from 1 to {DAYS_MAX}")]
     Days,
+    /// The day from which on.
+    #[error("{0:?} is no date: write 2026-11-24, 2026-11 or 2026")]
+    Since(String),
     /// The channels.
     #[error(
-        "{0:?} is no channel: add a [[channel]] with that name to monitor.toml, or leave it out; feeds need none"
+        "{0:?} is no channel: add a [[channel]] with that name to monitor.toml, or leave it out; feeds need none; \
+         \"*\" is every channel"
     )]
     Channel(String),
 }
@@ -114,6 +123,35 @@ pub struct Rule {
     pub query: Query,
     pattern: Option<Regex>,
     days: Option<u32>,
+    /// In seconds since 1970.
+    since: Option<i64>,
+}
+
+/// An entry, taken apart once for all the watches that ask about it.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The entry.
+    pub row: &'a Row,
+    /// As it is asked about.
+    pub subject: Subject<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// An entry and what was taken out of its bytes.
+    #[must_use]
+    pub fn new(row: &'a Row, document: &'a Document) -> Self {
+        let subject = Subject::new(&row.origin, &row.leaf, &row.bytes, document, row.logged_after);
+        Self { row, subject }
+    }
+}
+
+/// Something that every entry has that a rule finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// A search word, in its title or its text.
+    Word(&'a str),
+    /// An exact value, as a word of [`crate::index::facet`].
+    Facet(&'a str),
 }
 
 impl Wanted {
@@ -122,8 +160,8 @@ impl Wanted {
     /// # Errors
     /// [`RuleError`] says what to change.
     pub fn rule(&self, channels: &[String]) -> Result<Rule, RuleError> {
-        let known = |name: &&String| !channels.contains(name);
-        if let Some(unknown) = self.channels.iter().find(known) {
+        let is_unknown = |name: &&String| *name != EVERY_CHANNEL && !channels.contains(name);
+        if let Some(unknown) = self.channels.iter().find(is_unknown) {
             return Err(RuleError::Channel(unknown.clone()));
         }
         self.any_rule()
@@ -158,7 +196,9 @@ impl Wanted {
         }
         let pattern =
             self.pattern.as_deref().filter(|pattern| !pattern.is_empty()).map(compile).transpose()?;
-        Ok(Rule { when: self.when, query, pattern, days })
+        let since = self.since.as_deref().filter(|since| !since.is_empty());
+        let since = since.map(|day| seconds(day).ok_or_else(|| RuleError::Since(day.to_owned())));
+        Ok(Rule { when: self.when, query, pattern, days, since: since.transpose()? })
     }
 }
 
@@ -176,35 +216,74 @@ fn compile(pattern: &str) -> Result<Regex, RuleError> {
 impl Rule {
     /// Whether an entry is asked for, as far as its own text goes.
     #[must_use]
-    pub fn finds(&self, row: &Row) -> bool {
-        let document = extract(&row.bytes);
-        self.finds_document(row, &document)
+    pub fn finds(&self, entry: &Entry<'_>) -> bool {
+        self.query.matches(&entry.subject)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&entry.subject.document.text))
     }
 
-    fn finds_document(&self, row: &Row, document: &Document) -> bool {
-        let subject = Subject::new(&row.origin, &row.leaf, &row.bytes, document, row.logged_after);
-        self.query.matches(&subject)
-            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&document.text))
-    }
-
-    /// Whether a new entry is to be told. `before` is the version that it follows, for those that have one.
+    /// Whether a new entry is to be told. `before` is the version that it follows or whose values it erases, for those
+    /// that have one.
     #[must_use]
-    pub fn tells(&self, row: &Row, before: Option<&Row>) -> bool {
+    pub fn tells(&self, entry: &Entry<'_>, before: Option<&Entry<'_>>) -> bool {
+        let row = entry.row;
+        if !self.since.is_none_or(|since| is_since(since, row.at_seconds, row.logged_after)) {
+            return false;
+        }
         match self.when {
-            When::Found | When::Late | When::Keys => self.finds(row),
+            When::Found | When::Late | When::Keys => self.finds(entry),
             When::Changed => {
                 let changes = before.is_some() || row.erases.is_some() || is_withdrawal(row);
-                changes && (self.finds(row) || before.is_some_and(|before| self.finds(before)))
+                changes && (self.finds(entry) || before.is_some_and(|before| self.finds(before)))
             }
             When::Silent | When::Misbehaviour => false,
         }
     }
 
+    /// What an entry must have so that this finds it: the longest word, for it is the rarest; an exact value where there
+    /// is no word. `None` if every entry has to be asked about.
+    #[must_use]
+    pub fn need(&self) -> Option<Need<'_>> {
+        let single =
+            || self.query.all.iter().filter_map(|any| if let [one] = &any[..] { Some(one) } else { None });
+        let words = single().filter_map(|term| match term {
+            // The last word may be the beginning of a longer one.
+            Term::Words { phrase, .. } => {
+                Some(&phrase.words[..phrase.words.len() - usize::from(phrase.prefix)])
+            }
+            Term::Facet { .. } => None,
+        });
+        let longest = words.flatten().max_by_key(|word| word.len());
+        let facet = || {
+            single().find_map(|term| match term {
+                Term::Facet { word, .. } => Some(Need::Facet(word)),
+                Term::Words { .. } => None,
+            })
+        };
+        longest.map(|word| Need::Word(word)).or_else(facet)
+    }
+
+    /// Whether an entry of this log can be asked for.
+    #[must_use]
+    pub fn concerns(&self, origin: &str) -> bool {
+        let names = |term: &Term, same: bool| match term {
+            Term::Facet { exact: Some((Exact::Log, log)), .. } => (log == origin) == same,
+            _ => false,
+        };
+        !self.query.all.iter().any(|any| any.iter().all(|term| names(term, false)))
+            && !self.query.none.iter().any(|term| names(term, true))
+    }
+
     /// For [`When::Silent`]: how many seconds nothing may come.
     #[must_use]
-    pub fn silence_seconds(&self) -> Option<i64> {
+    pub fn silence_seconds(&self) -> Option<u64> {
         let days = self.days.filter(|_| self.when == When::Silent)?;
-        Some(i64::from(days) * DAY_SECONDS)
+        Some(u64::from(days) * DAY_SECONDS.unsigned_abs())
+    }
+
+    /// Whether a regular expression decides as well, of which the index knows nothing.
+    #[must_use]
+    pub fn has_pattern(&self) -> bool {
+        self.pattern.is_some()
     }
 }
 
@@ -259,6 +338,17 @@ fn first_cells(text: &str) -> Vec<String> {
     cells
 }
 
+/// The watch that every monitor begins with, unless somebody removed it.
+#[must_use]
+pub fn any_misbehaviour() -> Wanted {
+    Wanted {
+        name: "Any misbehaviour".to_owned(),
+        when: When::Misbehaviour,
+        channels: vec![EVERY_CHANNEL.to_owned()],
+        ..Wanted::default()
+    }
+}
+
 /// A watch for a name, wherever it stands as it is written.
 #[must_use]
 pub fn watch_for(name: &str, channels: &[String]) -> Wanted {
@@ -294,9 +384,42 @@ mod tests {
             RuleError::Channel("nobody".to_owned())
         );
         assert!(matches!(bad(&|wanted| wanted.pattern = Some("(".to_owned())), RuleError::Pattern(_)));
+        let lunch = || "lunch".to_owned();
+        assert_eq!(bad(&|wanted| wanted.since = Some(lunch())), RuleError::Since(lunch()));
+        assert!(any_misbehaviour().rule(&[]).is_ok(), "every channel is one, and be there none");
         let huge = "(\\pL{1000}){1000}".to_owned();
         assert!(matches!(bad(&|wanted| wanted.pattern = Some(huge.clone())), RuleError::Pattern(_)));
         assert_eq!(bad(&|wanted| wanted.query = "a ".repeat(2000)), RuleError::Query);
+    }
+
+    fn rule(query: &str) -> Rule {
+        Wanted { name: "x".to_owned(), query: query.to_owned(), ..Wanted::default() }.any_rule().unwrap()
+    }
+
+    #[test]
+    fn a_rule_needs_its_longest_whole_word_or_else_an_exact_value() {
+        let word = |query: &str| match rule(query).need() {
+            Some(Need::Word(word)) => word.to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(word("\"Acme Holdings Ltd\""), "holdings");
+        assert_eq!(word("agency:a acme -draft"), "acme");
+        assert_eq!(word("supplier:Acme bridg*"), "acme");
+        for query in ["", "bridge OR tunnel", "bridg*", "-draft", "amount>5"] {
+            assert_eq!(rule(query).need(), None, "{query}");
+        }
+        let agency = Exact::Agency.word("a");
+        assert_eq!(rule("agency:a bridg*").need(), Some(Need::Facet(&agency)));
+    }
+
+    #[test]
+    fn a_rule_that_names_logs_concerns_no_other() {
+        let concerns = |query: &str| ["a", "b"].map(|origin| rule(query).concerns(origin));
+        assert_eq!(concerns("bridge"), [true, true]);
+        assert_eq!(concerns("bridge log:a"), [true, false]);
+        assert_eq!(concerns("log:a OR log:b"), [true, true]);
+        assert_eq!(concerns("log:a OR bridge"), [true, true]);
+        assert_eq!(concerns("-log:a"), [false, true]);
     }
 
     #[test]

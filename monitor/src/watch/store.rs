@@ -4,23 +4,26 @@
 //! after its delivery: a crash repeats an alert rather than losing it. What was found once is not found again, even
 //! if the index is made anew. Several processes may write; the running monitor sees a new watch at its next look.
 
+mod outbox;
+
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::rule::Wanted;
+use crate::store::{StoreError, is_damage, move_aside};
+pub use outbox::{ChannelState, Message};
 
 const SCHEMA_VERSION: i64 = 1;
 /// Watches of one monitor.
 pub const WATCHES_MAX: usize = 10_000;
 /// What is kept of one watch's finds.
 const HITS_KEPT_MAX: i64 = 10_000;
-/// The longest wait before a message is tried again, in seconds.
-const RETRY_SECONDS_MAX: u64 = 3_600;
-/// The first wait.
-const RETRY_SECONDS_MIN: u64 = 5;
+/// The place that says that the first watch of all was made, be it removed since.
+const BEGUN: &str = "begun";
 
 const SCHEMA: &str = "
     CREATE TABLE watch (id INTEGER PRIMARY KEY AUTOINCREMENT, wanted TEXT NOT NULL, made_at INTEGER NOT NULL) STRICT;
@@ -60,6 +63,9 @@ pub enum WatchError {
         /// Its schema.
         found: i64,
     },
+    /// The damaged file cannot be moved aside.
+    #[error(transparent)]
+    Aside(#[from] StoreError),
     /// There are enough.
     #[error("there are {WATCHES_MAX} watches already; remove some first")]
     TooMany,
@@ -109,34 +115,6 @@ pub struct Hit {
     pub body: String,
 }
 
-/// A message that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Its number.
-    pub id: i64,
-    /// A JSON object: [`super::message::Found`].
-    pub body: String,
-    /// When it was made, in seconds since 1970.
-    pub at: u64,
-}
-
-/// How a channel does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ChannelState {
-    /// Its name.
-    pub name: String,
-    /// When it last delivered, in seconds since 1970.
-    pub delivered_at: Option<u64>,
-    /// Failures since then.
-    pub failures: u64,
-    /// Not before this.
-    pub retry_at: Option<u64>,
-    /// Why the last one failed.
-    pub error: Option<String>,
-    /// Messages that wait.
-    pub waiting: u64,
-}
-
 /// Numbers of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -146,12 +124,32 @@ pub struct Totals {
     pub finds: u64,
 }
 
+/// A database that was damaged and is begun anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Where it is now.
+    pub aside: PathBuf,
+    /// What was said about it.
+    pub why: String,
+}
+
+/// Tells whether watches were made or removed: it is another one then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// What others have written, as SQLite counts it.
+    others: i64,
+    /// What was made and removed here.
+    own: u64,
+}
+
 /// The database.
 #[derive(Debug)]
 pub struct WatchStore {
     path: PathBuf,
     /// Every method is one transaction.
     connection: Mutex<Connection>,
+    /// Watches that were made and removed by this process.
+    edits: AtomicU64,
 }
 
 fn signed(value: u64) -> i64 {
@@ -182,7 +180,33 @@ impl WatchStore {
             SCHEMA_VERSION => (),
             found => return Err(WatchError::Newer { path: path.to_owned(), found }),
         }
-        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), edits: AtomicU64::new(0) })
+    }
+
+    /// Opens the database of a monitor that nobody else runs. A damaged one is moved aside and begun anew.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_whole(path: &Path, now: u64) -> Result<(Self, Option<Damaged>), WatchError> {
+        match Self::open(path).and_then(Self::checked) {
+            Err(WatchError::Sqlite { error, .. }) if is_damage(&error) => {
+                let aside = move_aside(path, now)?;
+                Ok((Self::open(path)?, Some(Damaged { aside, why: error.to_string() })))
+            }
+            opened => Ok((opened?, None)),
+        }
+    }
+
+    fn checked(self) -> Result<Self, WatchError> {
+        self.run(|connection| {
+            let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+            if check == "ok" {
+                return Ok(());
+            }
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(rusqlite::Error::SqliteFailure(code, Some(check)))
+        })?;
+        Ok(self)
     }
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, WatchError> {
@@ -217,38 +241,64 @@ impl WatchStore {
         })
     }
 
-    /// Keeps a watch with what it found in the past, newest first, and returns its number. The same watch again is the one that is
-    /// there.
+    /// Which watches there are; the same as long as none was made or removed, by whomever.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn version(&self) -> Result<Version, WatchError> {
+        let own = self.edits.load(Ordering::Acquire);
+        let others =
+            self.run(|connection| connection.pragma_query_value(None, "data_version", |row| row.get(0)))?;
+        Ok(Version { others, own })
+    }
+
+    /// Keeps a watch, and returns its number and whether it is new. The same watch again is the one that is there.
     ///
     /// # Errors
     /// As above; [`WatchError::TooMany`].
-    pub fn add(&self, wanted: &Wanted, past: &[NewHit], now: u64) -> Result<i64, WatchError> {
-        let text = serde_json::to_string(wanted).expect("a watch has a JSON form");
-        let added = self.run(|connection| {
-            let known = connection
-                .query_row("SELECT id FROM watch WHERE wanted = ?1", [&text], |row| row.get(0))
-                .optional()?;
-            if known.is_some() {
-                return Ok(known);
-            }
-            let count: i64 = connection.query_row("SELECT count(*) FROM watch", [], |row| row.get(0))?;
-            if count >= signed(WATCHES_MAX as u64) {
-                return Ok(None);
-            }
-            connection
-                .execute("INSERT INTO watch (wanted, made_at) VALUES (?1, ?2)", params![text, signed(now)])?;
-            let id = connection.last_insert_rowid();
+    pub fn add(&self, wanted: &Wanted, now: u64) -> Result<(i64, bool), WatchError> {
+        let added = self.run(|connection| insert(connection, wanted, now))?;
+        self.edits.fetch_add(1, Ordering::Release);
+        added.ok_or(WatchError::TooMany)
+    }
+
+    /// Keeps the first watch of all, once in the life of this database, and returns its number. None is made where a
+    /// watch is there already that `does_as_much`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn begin(
+        &self,
+        first: &Wanted,
+        does_as_much: impl Fn(&Wanted) -> bool,
+        now: u64,
+    ) -> Result<Option<i64>, WatchError> {
+        if self.place(BEGUN)?.is_some() {
+            return Ok(None);
+        }
+        let superfluous = self.watches()?.iter().any(|watch| does_as_much(&watch.wanted));
+        let made = self.run(|connection| {
+            // Another process may have been faster.
+            let begun = connection
+                .execute("INSERT INTO place VALUES (?1, 1) ON CONFLICT (name) DO NOTHING", [BEGUN])?;
+            if begun == 0 || superfluous { Ok(None) } else { insert(connection, first, now) }
+        })?;
+        self.edits.fetch_add(1, Ordering::Release);
+        Ok(made.map(|(id, _)| id))
+    }
+
+    /// Keeps what a watch found in the past, newest first, but for what it has found meanwhile. Nobody is told.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn keep_past(&self, watch: i64, past: &[NewHit], now: u64) -> Result<(), WatchError> {
+        self.run(|connection| {
             // The newest one last, as if they had been found one after the other.
             for hit in past.iter().rev() {
-                keep(
-                    connection,
-                    &NewHit { watch: id, past: true, channels: Vec::new(), ..hit.clone() },
-                    now,
-                )?;
+                keep(connection, &NewHit { watch, past: true, channels: Vec::new(), ..hit.clone() }, now)?;
             }
-            Ok(Some(id))
-        })?;
-        added.ok_or(WatchError::TooMany)
+            Ok(())
+        })
     }
 
     /// Removes a watch with what it found. `false` if there is none.
@@ -256,9 +306,11 @@ impl WatchStore {
     /// # Errors
     /// As above.
     pub fn remove(&self, id: i64) -> Result<bool, WatchError> {
-        self.run(|connection| {
+        let removed = self.run(|connection| {
             connection.execute("DELETE FROM watch WHERE id = ?1", [id]).map(|rows| rows > 0)
-        })
+        });
+        self.edits.fetch_add(1, Ordering::Release);
+        removed
     }
 
     /// How far something was looked at.
@@ -274,22 +326,41 @@ impl WatchStore {
         })
     }
 
-    /// Keeps what was found, with the messages that tell of it, and moves the place; all or nothing. Returns how many
-    /// of them are new.
+    /// Takes over what was called by another name, if it can be a place among so many: it is forgotten there, and what
+    /// has the new name already stays.
     ///
     /// # Errors
     /// As above.
-    pub fn advance(&self, name: &str, place: u64, hits: &[NewHit], now: u64) -> Result<usize, WatchError> {
+    pub fn rename_place(&self, old: &str, new: &str, most: u64) -> Result<(), WatchError> {
+        self.run(|connection| {
+            connection.execute(
+                "INSERT INTO place SELECT ?2, value FROM place WHERE name = ?1 AND value <= ?3
+                 ON CONFLICT (name) DO NOTHING",
+                params![old, new, signed(most)],
+            )?;
+            connection.execute("DELETE FROM place WHERE name = ?1", [old]).map(|_| ())
+        })
+    }
+
+    /// Keeps what was found, with the messages that tell of it, and moves places; all or nothing. Returns how many of the
+    /// finds are new. Nothing is written where all of it is known.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn advance(&self, places: &[(&str, u64)], hits: &[NewHit], now: u64) -> Result<usize, WatchError> {
         self.run(|connection| {
             let mut new = 0;
             for hit in hits {
                 new += usize::from(keep(connection, hit, now)?);
             }
-            connection
-                .prepare_cached(
-                    "INSERT INTO place VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
-                )?
-                .execute(params![name, signed(place)])?;
+            for (name, place) in places {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO place VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
+                         WHERE value <> ?2",
+                    )?
+                    .execute(params![name, signed(*place)])?;
+            }
             Ok(new)
         })
     }
@@ -343,144 +414,33 @@ impl WatchStore {
             })
         })
     }
-
-    /// Puts a message on its way; the same message to the same channel is one message.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn send(&self, channel: &str, what: &str, body: &str, now: u64) -> Result<(), WatchError> {
-        self.run(|connection| message(connection, channel, what, body, now))
-    }
-
-    /// The oldest messages that wait for a channel; none while it may not be tried.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn waiting(&self, channel: &str, rows: usize, now: u64) -> Result<Vec<Message>, WatchError> {
-        self.run(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, body, at FROM message WHERE channel = ?1
-                 AND NOT EXISTS (SELECT 1 FROM channel WHERE name = ?1 AND retry_at > ?2) ORDER BY id LIMIT ?3",
-            )?;
-            let row = |row: &rusqlite::Row<'_>| {
-                Ok(Message { id: row.get(0)?, body: row.get(1)?, at: unsigned(row.get(2)?) })
-            };
-            statement.query_map(params![channel, signed(now), signed(rows as u64)], row)?.collect()
-        })
-    }
-
-    /// Crosses out what was delivered.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn delivered(&self, channel: &str, messages: &[Message], now: u64) -> Result<(), WatchError> {
-        self.run(|connection| {
-            for message in messages {
-                connection.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([message.id])?;
-            }
-            connection
-                .prepare_cached(
-                    "INSERT INTO channel (name, delivered_at) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET
-                     delivered_at = ?2, failures = 0, retry_at = NULL, error = NULL",
-                )?
-                .execute(params![channel, signed(now)])
-                .map(|_| ())
-        })
-    }
-
-    /// Remembers a failure; the channel is tried again later, and later each time.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn failed(&self, channel: &str, error: &str, now: u64) -> Result<(), WatchError> {
-        self.run(|connection| {
-            let failures: i64 = connection
-                .query_row("SELECT failures FROM channel WHERE name = ?1", [channel], |row| row.get(0))
-                .optional()?
-                .unwrap_or(0);
-            let wait = RETRY_SECONDS_MIN << unsigned(failures).min(16);
-            let retry = now.saturating_add(wait.min(RETRY_SECONDS_MAX));
-            connection
-                .prepare_cached(
-                    "INSERT INTO channel (name, failures, retry_at, error) VALUES (?1, 1, ?2, ?3)
-                     ON CONFLICT (name) DO UPDATE SET failures = failures + 1, retry_at = ?2, error = ?3",
-                )?
-                .execute(params![channel, signed(retry), error])
-                .map(|_| ())
-        })
-    }
-
-    /// How a channel does.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn channel(&self, name: &str) -> Result<ChannelState, WatchError> {
-        self.run(|connection| {
-            let waiting: i64 =
-                connection
-                    .query_row("SELECT count(*) FROM message WHERE channel = ?1", [name], |row| row.get(0))?;
-            let found = connection
-                .query_row(
-                    "SELECT delivered_at, failures, retry_at, error FROM channel WHERE name = ?1",
-                    [name],
-                    |row| {
-                        Ok(ChannelState {
-                            name: name.to_owned(),
-                            delivered_at: row.get::<_, Option<i64>>(0)?.map(unsigned),
-                            failures: unsigned(row.get(1)?),
-                            retry_at: row.get::<_, Option<i64>>(2)?.map(unsigned),
-                            error: row.get(3)?,
-                            waiting: unsigned(waiting),
-                        })
-                    },
-                )
-                .optional()?;
-            Ok(found.unwrap_or(ChannelState {
-                name: name.to_owned(),
-                waiting: unsigned(waiting),
-                ..ChannelState::default()
-            }))
-        })
-    }
-
-    /// Sends a heartbeat if the last one is so long ago. `true` if it did.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn heartbeat(&self, channel: &str, every: u64, body: &str, now: u64) -> Result<bool, WatchError> {
-        self.run(|connection| {
-            let last: Option<i64> = connection
-                .query_row("SELECT heartbeat_at FROM channel WHERE name = ?1", [channel], |row| row.get(0))
-                .optional()?
-                .flatten();
-            if last.is_some_and(|last| unsigned(last).saturating_add(every) > now) {
-                return Ok(false);
-            }
-            // Only the newest one is of use.
-            connection
-                .execute("DELETE FROM message WHERE channel = ?1 AND what LIKE 'heartbeat:%'", [channel])?;
-            message(connection, channel, &format!("heartbeat:{now}"), body, now)?;
-            connection.execute(
-                "INSERT INTO channel (name, heartbeat_at) VALUES (?1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET heartbeat_at = ?2",
-                params![channel, signed(now)],
-            )?;
-            Ok(true)
-        })
-    }
 }
 
-fn message(connection: &Connection, channel: &str, what: &str, body: &str, now: u64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO message (channel, what, body, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![channel, what, body, signed(now)])
-        .map(|_| ())
+/// The watch's number and whether it is new; `None` if there are enough.
+fn insert(connection: &Connection, wanted: &Wanted, now: u64) -> rusqlite::Result<Option<(i64, bool)>> {
+    let text = serde_json::to_string(wanted).expect("a watch has a JSON form");
+    let known = connection
+        .query_row("SELECT id FROM watch WHERE wanted = ?1", [&text], |row| row.get(0))
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(Some((known, false)));
+    }
+    let count: i64 = connection.query_row("SELECT count(*) FROM watch", [], |row| row.get(0))?;
+    if count >= signed(WATCHES_MAX as u64) {
+        return Ok(None);
+    }
+    connection.execute("INSERT INTO watch (wanted, made_at) VALUES (?1, ?2)", params![text, signed(now)])?;
+    Ok(Some((connection.last_insert_rowid(), true)))
 }
 
-/// `true` if it was not known.
+/// `true` if it was not known. What is known costs no write.
 fn keep(connection: &Connection, hit: &NewHit, now: u64) -> rusqlite::Result<bool> {
+    let known = connection
+        .prepare_cached("SELECT 1 FROM hit WHERE watch = ?1 AND what = ?2")?
+        .exists(params![hit.watch, hit.what])?;
+    if known {
+        return Ok(false);
+    }
     let (origin, index) =
         hit.entry.as_ref().map_or((None, None), |(origin, index)| (Some(origin), Some(signed(*index))));
     let new = connection
@@ -492,7 +452,7 @@ fn keep(connection: &Connection, hit: &NewHit, now: u64) -> rusqlite::Result<boo
         > 0;
     if new {
         for channel in &hit.channels {
-            message(connection, channel, &format!("{}:{}", hit.watch, hit.what), &hit.body, now)?;
+            outbox::message(connection, channel, &format!("{}:{}", hit.watch, hit.what), &hit.body, now)?;
         }
         connection
             .prepare_cached(
@@ -502,4 +462,39 @@ fn keep(connection: &Connection, hit: &NewHit, now: u64) -> rusqlite::Result<boo
             .execute(params![hit.watch, HITS_KEPT_MAX])?;
     }
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::rule::any_misbehaviour;
+
+    #[test]
+    fn a_damaged_database_is_moved_aside_and_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watches.sqlite");
+        let open = || WatchStore::open_whole(&path, 7).unwrap();
+        let (store, damaged) = open();
+        assert_eq!(damaged, None);
+        for number in 0..200 {
+            let name = format!("watch {number:0150}");
+            store.add(&Wanted { name, ..any_misbehaviour() }, 1).unwrap();
+        }
+        drop(store);
+        let whole = std::fs::read(&path).unwrap();
+        let (head, middle) = (0..100, whole.len() / 2..whole.len());
+        for hurt in [head, middle] {
+            let mut bytes = whole.clone();
+            bytes[hurt].fill(0x55);
+            std::fs::write(&path, &bytes).unwrap();
+            let (store, damaged) = open();
+            let aside = damaged.expect("it is said").aside;
+            assert_eq!(std::fs::read(&aside).unwrap(), bytes, "nothing is thrown away");
+            assert!(store.watches().unwrap().is_empty());
+            assert!(store.begin(&any_misbehaviour(), |_| false, 8).unwrap().is_some());
+            drop(store);
+            assert_eq!(open().1, None);
+            std::fs::remove_file(aside).unwrap();
+        }
+    }
 }

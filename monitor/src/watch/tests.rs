@@ -7,11 +7,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tlog::hash::leaf_hash;
 
-use super::engine::{Engine, LogAlert};
+use super::engine::{Engine, LogAlert, alerts_place};
 use super::message::Found;
-use super::rule::{Wanted, When};
+use super::rule::{Wanted, When, any_misbehaviour};
+use super::silence::Heard;
 use super::store::WatchStore;
 use crate::index::extract::tests::leaf;
+use crate::index::query::Query;
+use crate::index::search::Page;
 use crate::index::write::NewEntry;
 use crate::index::{Index, Writer};
 
@@ -33,12 +36,13 @@ impl Bench {
     }
 
     fn engine(folder: &Path) -> Engine {
-        Engine {
-            index: Arc::new(Index::open(&folder.join("index.sqlite")).unwrap()),
-            store: Arc::new(WatchStore::open(&folder.join("watches.sqlite")).unwrap()),
-            alerts: folder.join("alerts.ndjson"),
-            address: "https://monitor.example".to_owned(),
-        }
+        Engine::new(
+            Arc::new(Index::open(&folder.join("index.sqlite")).unwrap()),
+            Arc::new(WatchStore::open(&folder.join("watches.sqlite")).unwrap()),
+            folder.join("alerts.ndjson"),
+            "https://monitor.example".to_owned(),
+            vec!["desk".to_owned()],
+        )
     }
 
     /// As after a crash: only what is on the disk.
@@ -54,7 +58,15 @@ impl Bench {
     }
 
     fn watch(&self, wanted: &Wanted) -> i64 {
-        self.engine.add(wanted, &["desk".to_owned()], NOW).unwrap()
+        self.engine.add(wanted, NOW).unwrap()
+    }
+
+    /// A round at this time, for a log that is verified to its end if `verified`.
+    fn round(&self, now: u64, verified: bool) {
+        let size = self.engine.index.logs().unwrap().iter().map(|log| log.next).max();
+        let heard = Heard { origin: ORIGIN.to_owned(), verified: size.filter(|_| verified) };
+        self.engine.look(now).unwrap();
+        self.engine.listen(&[heard], now).unwrap();
     }
 
     fn waiting(&self) -> Vec<Found> {
@@ -178,6 +190,85 @@ fn a_change_tells_what_was_and_what_is() {
     );
 }
 
+fn tombstone(key: &str, erased: &str) -> Vec<u8> {
+    leaf(
+        "tombstone",
+        &format!(
+            r#"{{"agency":"a.gov.example","at":"{AT}","basis":"court","entry":{{"index":0,"leaf":"{erased}"}},"erased":["/erasable/name"],"key":"{key}","log":"log.example","previous":null,"register":"contracts"}}"#
+        ),
+    )
+}
+
+#[test]
+fn an_erasure_is_a_change_of_the_record_whose_values_are_gone() {
+    let mut bench = Bench::new();
+    let first = bench.publish(&contract("C-1", "", "1000.00", AT));
+    let other = bench.publish(&leaf("record", r#"{"agency":"b","key":"X","register":"r","title":"Tunnel"}"#));
+    bench.watch(&wanted(When::Changed, "bridge"));
+    bench.publish(&tombstone("C-1", &first));
+    bench.publish(&tombstone("X", &other));
+    bench.engine.look(NOW).unwrap();
+    let told: Vec<(String, Option<u64>)> =
+        bench.waiting().into_iter().map(|found| (found.event, found.index)).collect();
+    assert_eq!(told, [("erased".to_owned(), Some(2))], "the tombstone itself says nothing of bridges");
+    let later = bench.watch(&Wanted { name: "made later".to_owned(), ..wanted(When::Changed, "bridge") });
+    let past: Vec<Found> = bench
+        .engine
+        .store
+        .hits(later, 10)
+        .unwrap()
+        .iter()
+        .map(|hit| serde_json::from_str(&hit.body).unwrap())
+        .collect();
+    assert_eq!((past.len(), past[0].index), (1, Some(2)), "and the past shows it too");
+}
+
+#[test]
+fn what_comes_while_a_watch_is_made_is_told_once() {
+    let mut bench = Bench::new();
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.engine.look(NOW).unwrap();
+    let engine = bench.engine.clone();
+    // The running monitor indexes and passes one entry while the past is looked for, and indexes another.
+    let id = engine
+        .add_while(&wanted(When::Found, "bridge"), NOW, || {
+            bench.publish(&contract("C-2", "", "1.00", AT));
+            bench.engine.look(NOW).unwrap();
+            bench.publish(&contract("C-3", "", "1.00", AT));
+        })
+        .unwrap();
+    bench.engine.look(NOW).unwrap();
+    let told: Vec<Option<u64>> = bench.waiting().into_iter().map(|found| found.index).collect();
+    assert_eq!(told, [Some(1), Some(2)]);
+    let past: Vec<bool> = engine.store.hits(id, 10).unwrap().into_iter().map(|hit| hit.past).collect();
+    assert_eq!(past, [false, false, true]);
+}
+
+#[test]
+fn changes_since_a_day_are_found_and_watched() {
+    let mut bench = Bench::new();
+    let first = bench.publish(&contract("C-1", "", "1.00", "2025-01-01T00:00:00Z"));
+    let old = bench.publish(&contract("C-1", &first, "2.00", "2025-02-01T00:00:00Z"));
+    bench.writer.note_head(ORIGIN, 2, 1_790_812_800).unwrap();
+    // Dated back, but it was not in the log on 1 October 2026.
+    let late = bench.publish(&contract("C-1", &old, "3.00", "2025-03-01T00:00:00Z"));
+    bench.publish(&tombstone("C-1", &late));
+    bench.publish(&contract("C-2", "", "4.00", AT));
+    let found = |query: &str| {
+        let hits = bench.engine.index.search(&Query::parse(query), Page::Oldest(None), 10).unwrap();
+        hits.rows.into_iter().map(|row| row.index).collect::<Vec<_>>()
+    };
+    assert_eq!(found("changed:2025"), [1, 2, 3], "a first version changes nothing");
+    assert_eq!(found("changed:2026-10-01 register:contracts"), [2, 3]);
+    assert_eq!(found("changed:2026-10-01 supplier:acme"), [2]);
+    assert!(found("changed:2027").is_empty());
+    let since = Wanted { since: Some("2026-10".to_owned()), ..wanted(When::Changed, "bridge") };
+    let id = bench.watch(&since);
+    let past = bench.engine.store.hits(id, 10).unwrap();
+    assert_eq!(past.len(), 2, "{past:?}");
+    assert!(past.iter().all(|hit| hit.past));
+}
+
 #[test]
 fn amounts_expressions_erasures_and_keys_are_watched() {
     let mut bench = Bench::new();
@@ -228,14 +319,94 @@ fn silence_is_told_once_and_again_after_it_was_broken() {
     bench.watch(&silent);
     let day = 86_400;
     for after in [1, 6, 8, 9, 10] {
-        bench.engine.look(NOW + after * day).unwrap();
+        bench.round(NOW + after * day, true);
     }
     assert_eq!(bench.events(), ["silent"]);
-    bench.publish(&contract("C-2", "", "1.00", "2026-12-05T00:00:00Z"));
-    bench.engine.look(NOW + 11 * day).unwrap();
+    assert!(bench.waiting()[0].text.contains("for 8 days; the last entry is log.example#0"));
+    // Dated back as it is, it came today.
+    bench.publish(&contract("C-2", "", "1.00", "2020-12-05T00:00:00Z"));
+    bench.round(NOW + 11 * day, true);
     assert_eq!(bench.events(), ["silent"]);
-    bench.engine.look(NOW + 30 * day).unwrap();
+    bench.round(NOW + 30 * day, true);
     assert_eq!(bench.events(), ["silent", "silent"]);
+}
+
+#[test]
+fn whoever_was_away_accuses_nobody_of_silence() {
+    let mut bench = Bench::new();
+    let day = 86_400;
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.writer.note_head(ORIGIN, 1, NOW).unwrap();
+    bench.watch(&Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts") });
+    bench.round(NOW, true);
+    // Ten days later the first looks know nothing of what was published meanwhile.
+    let back = NOW + 10 * day;
+    bench.round(back, false);
+    bench.publish(&contract("C-2", "", "1.00", AT));
+    bench.round(back + 60, false);
+    assert!(bench.events().is_empty(), "a backlog is no silence");
+    // Verified, but not all of it is in the index yet.
+    let more = Heard { origin: ORIGIN.to_owned(), verified: Some(3) };
+    bench.engine.listen(&[more], back + 120).unwrap();
+    assert!(bench.events().is_empty(), "what is not indexed is not missing");
+    bench.publish(&contract("C-3", "", "1.00", AT));
+    bench.writer.note_head(ORIGIN, 3, back + 180).unwrap();
+    bench.round(back + 180, true);
+    assert!(bench.events().is_empty(), "it came before the head that holds it, and not when it was away");
+    bench.round(back + 8 * day, true);
+    assert_eq!(bench.events(), ["silent"]);
+}
+
+#[test]
+fn silence_counts_from_the_first_head_that_holds_the_last_entry_and_in_all_logs_that_are_asked_for() {
+    let mut bench = Bench::new();
+    let day = 86_400;
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.writer.note_head(ORIGIN, 1, NOW - 20 * day).unwrap();
+    bench.watch(&Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts") });
+    let here = Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts log:log.example") };
+    bench.watch(&here);
+    bench.engine.look(NOW).unwrap();
+    let known = Heard { origin: ORIGIN.to_owned(), verified: Some(1) };
+    let other = Heard { origin: "other.example".to_owned(), verified: None };
+    bench.engine.listen(&[known.clone(), other], NOW).unwrap();
+    let told: Vec<String> = bench.waiting().into_iter().map(|found| found.watch.unwrap().name).collect();
+    assert_eq!(told, [here.name], "the other log may have something");
+    assert!(bench.waiting()[0].text.contains("for 20 days"), "{:?}", bench.waiting());
+    bench.engine.listen(&[known], NOW + 60).unwrap();
+    assert_eq!(bench.events(), ["silent", "silent"]);
+}
+
+#[test]
+fn looking_for_silence_writes_nothing_where_nothing_is_told() {
+    let mut bench = Bench::new();
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.watch(&Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts") });
+    let day = 86_400;
+    for told in [NOW, NOW + 8 * day] {
+        bench.round(told, true);
+        // Another connection sees whether anything was written.
+        let other = Bench::engine(bench.folder.path());
+        let before = other.store.version().unwrap();
+        for again in 1..20 {
+            bench.round(told + again * 3_600, true);
+        }
+        assert_eq!(other.store.version().unwrap(), before);
+    }
+    assert_eq!(bench.events(), ["silent"]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_neither_accuses_nor_keeps_a_watch_for_silence_quiet() {
+    let mut bench = Bench::new();
+    let (day, year) = (86_400, 31_536_000);
+    bench.watch(&Wanted { days: Some(7), ..wanted(When::Silent, "register:contracts") });
+    bench.publish(&contract("C-1", "", "1.00", AT));
+    bench.round(NOW + year, true);
+    bench.round(NOW + 30 * day, true);
+    assert!(bench.events().is_empty(), "nobody knows when it came");
+    bench.round(NOW + 38 * day, true);
+    assert_eq!(bench.events(), ["silent"]);
 }
 
 #[test]
@@ -248,10 +419,46 @@ fn misbehaviour_is_told_once_for_each_alert() {
         title: "fork".to_owned(),
         detail: "two roots".to_owned(),
     };
-    assert_eq!(bench.engine.take_alerts(&[alert(1), alert(2)], NOW).unwrap(), 2);
-    assert_eq!(bench.engine.take_alerts(&[alert(2), alert(3)], NOW).unwrap(), 1);
+    assert_eq!(bench.engine.take_alerts("a", &[alert(1), alert(2)], NOW).unwrap(), 2);
+    assert_eq!(bench.engine.take_alerts("a", &[alert(2), alert(3)], NOW).unwrap(), 1);
     assert_eq!(bench.events(), ["misbehaviour"; 3]);
-    assert_eq!(bench.engine.store.place("alerts").unwrap(), Some(3));
+    assert_eq!(bench.engine.store.place(&alerts_place("a")).unwrap(), Some(3));
+    assert_eq!(
+        bench.engine.take_alerts("b", &[alert(1)], NOW).unwrap(),
+        1,
+        "another database, another alert"
+    );
+}
+
+#[test]
+fn the_first_watch_tells_every_channel_of_misbehaviour_and_can_be_removed() {
+    let bench = Bench::new();
+    bench.engine.begin(NOW).unwrap();
+    bench.engine.begin(NOW).unwrap();
+    let watches = bench.engine.store.watches().unwrap();
+    assert_eq!(watches.len(), 1);
+    assert_eq!(watches[0].wanted, any_misbehaviour());
+    let alert = LogAlert::parse(1, r#"{"origin":"log.example","kind":"fork","event":"misbehaviour"}"#);
+    let mut engine = bench.engine.clone();
+    engine.channels.push("added later".to_owned());
+    assert_eq!(engine.take_alerts("a", &[alert], NOW).unwrap(), 1);
+    assert_eq!(bench.waiting().len(), 1);
+    assert_eq!(engine.store.waiting("added later", 10, NOW).unwrap().len(), 1);
+    assert!(bench.engine.store.remove(watches[0].id).unwrap());
+    bench.engine.begin(NOW).unwrap();
+    assert!(bench.engine.store.watches().unwrap().is_empty(), "whoever removed it meant it");
+}
+
+#[test]
+fn who_has_a_watch_for_misbehaviour_that_tells_somebody_gets_no_second_one() {
+    let bench = Bench::new();
+    bench.watch(&wanted(When::Misbehaviour, ""));
+    bench.engine.begin(NOW).unwrap();
+    assert_eq!(bench.engine.store.watches().unwrap().len(), 1);
+    let quiet = Bench::new();
+    quiet.watch(&Wanted { channels: Vec::new(), ..wanted(When::Misbehaviour, "") });
+    quiet.engine.begin(NOW).unwrap();
+    assert_eq!(quiet.engine.store.watches().unwrap().len(), 2, "a feed alone wakes nobody");
 }
 
 #[test]
@@ -271,8 +478,8 @@ fn watches_made_elsewhere_are_seen_without_a_restart_and_the_same_watch_is_one()
     let mut bench = Bench::new();
     bench.engine.look(NOW).unwrap();
     let elsewhere = Bench::engine(bench.folder.path());
-    let first = elsewhere.add(&wanted(When::Found, "bridge"), &["desk".to_owned()], NOW).unwrap();
-    let again = elsewhere.add(&wanted(When::Found, "bridge"), &["desk".to_owned()], NOW + 5).unwrap();
+    let first = elsewhere.add(&wanted(When::Found, "bridge"), NOW).unwrap();
+    let again = elsewhere.add(&wanted(When::Found, "bridge"), NOW + 5).unwrap();
     assert_eq!(first, again);
     bench.publish(&contract("C-1", "", "1.00", AT));
     bench.engine.look(NOW).unwrap();

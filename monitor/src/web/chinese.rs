@@ -71,6 +71,7 @@ pub(super) const TEXTS: Texts = Texts {
         ("supplier:acme amount>1000000", "某字段中的词，金额高于限额"),
         ("after:2026-01-01 before:2026-07-01", "按机构所署日期"),
         ("is:withdrawn OR is:erased", "已撤回，或有值被删除"),
+        ("changed:2026-01-01", "自该日起的更新版本和删除"),
         ("late:30", "在所署日期三十多天后才公布"),
     ],
     hits: "找到 {0} 条",

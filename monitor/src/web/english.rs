@@ -71,6 +71,7 @@ pub(super) const TEXTS: Texts = Texts {
         ("supplier:acme amount>1000000", "a word in a field, an amount above a limit"),
         ("after:2026-01-01 before:2026-07-01", "by the date that the agency gave"),
         ("is:withdrawn OR is:erased", "withdrawn, or with values erased"),
+        ("changed:2026-01-01", "later versions and erasures since that day"),
         ("late:30", "published more than 30 days after their date"),
     ],
     hits: "{0} entries found",

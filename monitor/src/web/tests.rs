@@ -19,6 +19,7 @@ use super::search::log_hash;
 use super::view::{AlarmView, LogView, Verified};
 use super::{App, Desk, router};
 use crate::index::extract::tests::leaf;
+use crate::index::query::Query;
 use crate::index::write::NewEntry;
 use crate::index::{Index, Writer};
 use crate::newsroom::Troubles;
@@ -35,6 +36,7 @@ fn attack() -> String {
 
 pub(super) struct Site {
     _folder: TempDir,
+    app: Arc<App>,
     router: axum::Router,
 }
 
@@ -62,13 +64,16 @@ fn corpus() -> Vec<Vec<u8>> {
 
 impl Site {
     pub(super) fn new() -> Self {
+        Self::of(&corpus())
+    }
+
+    fn of(leaves: &[Vec<u8>]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.sqlite");
         let mut writer = Writer::open(&path).unwrap();
-        let leaves = corpus();
         let hashes: Vec<Hash> = leaves.iter().map(|bytes| leaf_hash(bytes)).collect();
         let entries: Vec<NewEntry<'_>> = (0..)
-            .zip(&leaves)
+            .zip(leaves)
             .map(|(index, bytes)| NewEntry { index, bytes, leaf: leaf_hash(bytes) })
             .collect();
         writer.begin(ORIGIN, 0).unwrap();
@@ -99,20 +104,21 @@ impl Site {
         };
         let clock = Arc::new(ManualClock::new(1_795_510_900_000));
         let index = Arc::new(Index::open(&path).unwrap());
-        let engine = Engine {
+        let engine = Engine::new(
             index,
-            store: Arc::new(WatchStore::open(&folder.path().join("watches.sqlite")).unwrap()),
-            alerts: folder.path().join("alerts.ndjson"),
-            address: "https://monitor.example".to_owned(),
-        };
+            Arc::new(WatchStore::open(&folder.path().join("watches.sqlite")).unwrap()),
+            folder.path().join("alerts.ndjson"),
+            "https://monitor.example".to_owned(),
+            vec!["desk".to_owned()],
+        );
         let desk = Desk {
             engine,
             channels: vec!["desk".to_owned()],
             token: TOKEN.to_owned(),
             troubles: Troubles::default(),
         };
-        let app = App::new(verified, desk, clock);
-        Self { _folder: folder, router: router(Arc::new(app)) }
+        let app = Arc::new(App::new(verified, desk, clock));
+        Self { _folder: folder, router: router(Arc::clone(&app)), app }
     }
 
     async fn send(&self, request: Request<Body>) -> (Response<()>, Vec<u8>) {
@@ -262,6 +268,56 @@ async fn exports_hold_what_was_found_and_no_formula() {
     let (_, atom) = site.get("/export/atom?q=needle").await;
     assert!(atom.contains("<entry>") && !atom.contains("<script>"), "{atom}");
     assert_eq!(site.get("/export/exe?q=").await.0.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_export_of_long_entries_ends_before_it_is_large_and_says_where_to_go_on() {
+    let long = |number: u8| [vec![0xff, number], vec![0xfe; 100_000]].concat();
+    let site = Site::of(&(0..60).map(long).collect::<Vec<_>>());
+    let (mut path, mut sizes) = ("/export/ndjson?q=&order=oldest".to_owned(), Vec::new());
+    let mut indexes: Vec<u64> = Vec::new();
+    loop {
+        let (response, lines) = site.get(&path).await;
+        let before = indexes.len();
+        for line in lines.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            indexes.push(row["index"].as_u64().unwrap());
+        }
+        sizes.push(indexes.len() - before);
+        let Some(link) = response.headers().get(header::LINK) else { break };
+        path = link.to_str().unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
+    }
+    assert_eq!(sizes, [50, 10], "5 MB are enough at a time");
+    assert_eq!(indexes, (0..60).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_register_is_named_counted_and_made_one_at_a_time() {
+    let site = Site::new();
+    for query in ["", "acme", "register:contracts%20OR%20acme", "-register:contracts"] {
+        let (response, body) = site.get(&format!("/export/rsf?q={query}")).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        assert!(body.contains("name it with register:"), "{query}: {body}");
+    }
+    let held = site.app.registers.try_acquire().unwrap();
+    let (response, _) = site.get("/export/rsf?q=register:contracts").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    drop(held);
+    let (response, _) = site.get("/export/rsf?q=register:contracts").await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST, "these records are signed by nobody");
+    let filler = "-".repeat(200_000);
+    let long = |number: u8| {
+        let text = format!(r#"{{"agency":"a","key":"{number}","public":{{"x":"{filler}"}},"register":"r"}}"#);
+        leaf("record", &text)
+    };
+    let site = Site::of(&(0..205).map(long).collect::<Vec<_>>());
+    let (response, body) = site.get("/export/rsf?q=register:r").await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert!(body.contains("32 MiB"), "{body}");
+    let query = Query::parse("register:r");
+    assert_eq!(site.app.index.count_to(&query, 40).unwrap(), Some(41), "counted without being read");
+    assert_eq!(site.app.index.count_to(&query, 1_000).unwrap(), Some(205));
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ struct Fields {
     query: String,
     pattern: String,
     days: String,
+    since: String,
     channels: String,
     names: String,
 }
@@ -63,6 +64,7 @@ impl Fields {
             query,
             pattern: Some(self.pattern.clone()).filter(|pattern| !pattern.is_empty()),
             days: self.days.trim().parse().ok(),
+            since: Some(self.since.trim().to_owned()).filter(|since| !since.is_empty()),
             channels: self.channels(),
         }
     }
@@ -115,7 +117,7 @@ fn to(path: &str) -> Outcome {
 /// `POST /watches`
 pub(super) async fn add(State(app): State<Arc<App>>, reader: Reader, request: Request) -> Response {
     edit(app, reader, request, |app, fields| {
-        let id = app.desk.engine.add(&fields.wanted(), &app.desk.channels, app.now()).map_err(refused)?;
+        let id = app.desk.engine.add(&fields.wanted(), app.now()).map_err(refused)?;
         to(&format!("/watches/{id}"))
     })
     .await
@@ -130,7 +132,7 @@ pub(super) async fn import(State(app): State<Arc<App>>, reader: Reader, request:
         }
         for name in &names {
             let wanted = watch_for(name, &fields.channels());
-            app.desk.engine.add(&wanted, &app.desk.channels, app.now()).map_err(refused)?;
+            app.desk.engine.add(&wanted, app.now()).map_err(refused)?;
         }
         to("/watches")
     })
@@ -259,6 +261,7 @@ fn add_form(texts: &Texts, app: &App, reader: &Reader) -> Markup {
                     select id="when" name="when" { @for (code, name) in texts.watch_rules { option value=(code) { (name) } } }
                 }
                 div { label for="days" { (texts.watch_days) } input id="days" name="days" type="number" min="1" max="3650"; }
+                div { label for="since" { (texts.from_day) } input id="since" name="since" type="date"; }
                 div { label for="pattern" { (texts.watch_pattern) } input id="pattern" name="pattern" maxlength="1000" autocapitalize="none"; }
                 (channels_field(texts, app, "channels"))
                 button type="submit" { (texts.watch_add) }
@@ -346,6 +349,7 @@ fn one(app: &App, reader: &Reader, id: i64, headers: &HeaderMap) -> Outcome {
         dl {
             dt { (texts.watch_rule) } dd { (when_name(texts, watch.wanted.when)) @if let Some(days) = watch.wanted.days { " (" (days) ")" } }
             dt { (texts.watch_query) } dd { a href=(search) { code { (watch.wanted.query) } } }
+            @if let Some(since) = &watch.wanted.since { dt { (texts.from_day) } dd { (since) } }
             @if let Some(pattern) = &watch.wanted.pattern { dt { (texts.watch_pattern) } dd { code { (pattern) } } }
             dt { (texts.feed) } dd { a href=(feed) { "Atom" } " " a href={ "/feed/watch/" (id) "/json" } { "JSON Feed" } }
             @if may && !watch.wanted.channels.is_empty() { dt { (texts.watch_channels) } dd { (watch.wanted.channels.join(", ")) } }
