@@ -216,7 +216,8 @@ pub fn open(dir: &Path, config: Config, system: &System) -> Result<(Arc<Log>, En
         Admission::Open => None,
         Admission::Records => {
             let (disk, clock) = (Arc::clone(&system.disk), Arc::clone(&system.clock));
-            Some(Records::open(dir, disk, clock).map_err(OpenError::Blobs)?)
+            let floor = config.storage.free_space_min;
+            Some(Records::open(dir, disk, clock, floor).map_err(OpenError::Blobs)?)
         }
     };
     let lookup = Lookup::new(Arc::clone(&index), Arc::clone(&tiles), dir.join("index.condemned"));
@@ -391,8 +392,9 @@ impl Engine {
             judge.load(registry, head.size);
         }
         if let Some(records) = &log.records {
-            // Before anything is served: also what a vault that was put back from an older copy still has.
-            records.eraser.carry_out(&records.vault, &log.index, &log.lookup, head.size)?;
+            // Before anything is served: also what a vault that was put back from an older copy still has. What is not
+            // published yet is carried out when it is: nothing is gone before everybody can see why.
+            records.carry_out(&log.index, &log.lookup, log.published().head().size)?;
         }
         Ok(())
     }

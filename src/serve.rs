@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ use crate::http::HttpService;
 use crate::http::health::{Gauges, readiness};
 use crate::log::{Engine, EngineError, Log, OpenError, System, open};
 use crate::probe::Probe;
+use crate::records::RecordMetrics;
+use crate::records::upkeep::Upkeep;
 use crate::reindex::ReindexError;
 use crate::sequencer::Step;
 use crate::store::disk::RealDisk;
@@ -31,7 +33,7 @@ use crate::store::lock::FileLock;
 
 /// How long an idle engine thread sleeps before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Pause between rounds of housekeeping.
+/// Pause between rounds of housekeeping, and of what a log of records does besides.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a log cannot be served, or had to stop.
@@ -129,6 +131,9 @@ async fn run(
     if let Some(board) = &log.board {
         board.keep(WitnessMetrics::new(&metrics));
     }
+    if let Some(records) = &log.records {
+        records.keep(RecordMetrics::new(&metrics));
+    }
     let service = HttpService::new(Arc::clone(&log), &clock, Arc::new(SystemRandom), &metrics);
     let health = AdminService::new(metrics, readiness(Arc::clone(&log), clock));
 
@@ -165,6 +170,9 @@ struct Threads {
     publisher: JoinHandle<()>,
     housekeeper: JoinHandle<()>,
     stop_housekeeping: SyncSender<()>,
+    /// In a log of records.
+    upkeep: Option<JoinHandle<()>>,
+    stop_upkeep: SyncSender<()>,
     /// Held until everything is durable.
     _lock: FileLock,
 }
@@ -173,7 +181,22 @@ impl Threads {
     fn start(engine: Engine, log: Arc<Log>, gauges: Gauges, failed: &mpsc::Sender<EngineError>) -> Self {
         let Engine { mut sequencer, mut publisher, mut housekeeper, lock, .. } = engine;
         let (stop_housekeeping, stopped) = sync_channel(1);
+        let (stop_upkeep, upkeep_stopped) = sync_channel(1);
+        let records = Arc::clone(&log);
+        let upkeep = log.records.is_some().then(|| {
+            supervise("upkeep", failed, move || {
+                let (mut upkeep, mut on) = (Upkeep::default(), true);
+                // Once more at the end: what was published last is carried out.
+                while on {
+                    on = goes_on(&upkeep_stopped);
+                    upkeep.step(&records);
+                }
+                Ok(())
+            })
+        });
         Self {
+            upkeep,
+            stop_upkeep,
             sequencer: supervise("sequencer", failed, move || {
                 while sequencer.step(PATIENCE)? != Step::Ended {}
                 Ok(())
@@ -183,12 +206,9 @@ impl Threads {
                 Ok(())
             }),
             housekeeper: supervise("housekeeper", failed, move || {
-                while stopped.recv_timeout(HOUSEKEEPING_PAUSE) == Err(RecvTimeoutError::Timeout) {
+                while goes_on(&stopped) {
                     housekeeper.step()?;
                     gauges.update(&log);
-                    if let Some(records) = &log.records {
-                        records.expire_uploads(&log.index, log.heads.committed());
-                    }
                 }
                 Ok(housekeeper.finish()?)
             }),
@@ -203,9 +223,16 @@ impl Threads {
         let _ = self.sequencer.join();
         log.unpublished.end();
         let _ = self.publisher.join();
+        drop(self.stop_upkeep);
+        let _ = self.upkeep.map(JoinHandle::join);
         drop(self.stop_housekeeping);
         let _ = self.housekeeper.join();
     }
+}
+
+/// Waits for the next round; false once there is to be none.
+fn goes_on(stopped: &Receiver<()>) -> bool {
+    stopped.recv_timeout(HOUSEKEEPING_PAUSE) == Err(RecvTimeoutError::Timeout)
 }
 
 fn supervise(

@@ -65,6 +65,7 @@ pub struct Gauges {
     unpublished_heads: IntGauge,
     index_backlog: IntGauge,
     paused: IntGauge,
+    erasures_overdue: IntGauge,
 }
 
 impl Gauges {
@@ -84,6 +85,10 @@ impl Gauges {
             index_backlog: metrics
                 .gauge("daybook_index_backlog_entries", "Entries that the index has to catch up."),
             paused: metrics.gauge("daybook_paused", "1 while the log takes no entries."),
+            erasures_overdue: metrics.gauge(
+                "daybook_erasures_overdue",
+                "Published tombstones that are not carried out: what they erase is shown to nobody, and still there.",
+            ),
         }
     }
 
@@ -97,6 +102,7 @@ impl Gauges {
         self.unpublished_heads.set(gauge(log.unpublished.depth() as u64));
         self.index_backlog.set(gauge(log.index.backlog() as u64));
         self.paused.set(i64::from(log.pool.paused().is_some()));
+        self.erasures_overdue.set(log.records.as_ref().map_or(0, |one| gauge(one.eraser.overdue() as u64)));
     }
 }
 

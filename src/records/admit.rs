@@ -202,13 +202,15 @@ fn check_attachments(records: &Records, statement: &Statement) -> Result<(), Not
     for attachment in record.content.iter().flat_map(|content| &content.attachments) {
         let (name, stated) = (attachment.name.as_str().to_owned(), attachment.bytes);
         match &attachment.content {
-            AttachmentContent::Public(hash) => match records.blobs.length(hash).map_err(NotTaken::Blobs)? {
-                None => return Err(NotTaken::AttachmentMissing { name, hash: *hash }),
-                Some(held) if held != stated => {
-                    return Err(NotTaken::AttachmentLength { name, stated, held });
+            AttachmentContent::Public(hash) => {
+                match records.blobs.hold(hash, records.now_seconds()).map_err(NotTaken::Blobs)? {
+                    None => return Err(NotTaken::AttachmentMissing { name, hash: *hash }),
+                    Some(held) if held != stated => {
+                        return Err(NotTaken::AttachmentLength { name, stated, held });
+                    }
+                    Some(_) => {}
                 }
-                Some(_) => {}
-            },
+            }
             AttachmentContent::Erasable(hash) => check_erasable(records, record, name, *hash)?,
         }
     }

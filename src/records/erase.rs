@@ -1,22 +1,24 @@
 //! Erasing what tombstones say: key and value are destroyed before a tombstone is acknowledged.
 //!
 //! What it takes are values of a version, and attachments by their commitments, which later versions may name as well: it
-//! takes them from those too. An upload that no version names in time is destroyed without one.
+//! takes them from those too. An upload that no version names in time is destroyed without one ([`super::upkeep`]).
 //!
-//! A tombstone is first an entry like any other, committed and public, and only then carried out: a crash in between
-//! leaves a value that its tombstone says is gone. So every start carries out all tombstones of the log again before
-//! anything is served, which also covers a vault that was put back from an older copy. A reader is told "erased" by
-//! the tombstone alone, never by the absence of a value.
+//! A tombstone is first an entry like any other, committed and public, and only then carried out: by the request that
+//! brought it, or by [`super::upkeep`] where the request was over before, or the vault did not let go of something. A crash in
+//! between leaves a value that its tombstone says is gone. So every start carries out all published tombstones again before
+//! anything is served, which also covers a vault that was put back from an older copy. A reader is told "erased" by the
+//! tombstone alone, from its publication on, never by the absence of a value.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use record::erasable::Erasures;
+use record::erasable::{AttachmentOpening, Erasures};
 use record::registry::Chain;
-use record::statement::{AttachmentContent, Body, EntryRef, Erased, Statement, Tombstone};
+use record::statement::{AttachmentContent, Body, EntryRef, Erased, Record, Statement};
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 
-use super::lists::{Lists, Order};
+use super::lists::{self, Lists};
 use super::marks;
 use crate::lookup::{Lookup, LookupError};
 use crate::store::index::{IndexError, IndexFollower};
@@ -24,8 +26,6 @@ use crate::store::vault::{Vault, VaultError};
 
 /// Tombstones read at a time.
 const PAGE: usize = 256;
-/// An upload that no version names after so long is destroyed.
-pub const UNNAMED_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 /// Why it is not known whether everything is erased.
 #[derive(Debug, thiserror::Error)]
@@ -41,18 +41,113 @@ pub enum EraseError {
     Vault(#[from] VaultError),
 }
 
-/// Carries out tombstones, in order.
+/// What one tombstone takes from the vault.
+#[derive(Debug)]
+struct Order {
+    tombstone: LeafIndex,
+    /// The version that it is about.
+    leaf: Hash,
+    erasures: Erasures,
+    /// The version itself, if attachments are taken from it.
+    record: Option<Record>,
+}
+
+impl Order {
+    /// Reads the tombstone at an index; `None` if there is another entry, which only an operator can have put there.
+    fn read(lookup: &Lookup, tombstone: LeafIndex, size: TreeSize) -> Result<Option<Self>, EraseError> {
+        let entry = lookup.entry(tombstone, size)?;
+        let Ok(Body::Tombstone(body)) = Statement::parse(&entry).map(|one| one.body().clone()) else {
+            return Ok(None);
+        };
+        let leaf = body.entry.leaf;
+        let mut erasures = Erasures::default();
+        erasures.add(EntryRef { index: tombstone, leaf }, &body.erased);
+        let mut order = Self { tombstone, leaf, erasures, record: None };
+        if body.erased.iter().any(|erased| matches!(erased, Erased::Attachment(_))) {
+            // The version comes before its tombstone.
+            let before = TreeSize::new(tombstone.get()).expect("an index is a size");
+            let entry = lookup.entry(body.entry.index, before)?;
+            if let Ok(Body::Record(record)) = Statement::parse(&entry).map(|one| one.body().clone()) {
+                order.record = Some(record);
+            }
+        }
+        Ok(Some(order))
+    }
+
+    /// The erasable attachments that it takes, by their commitments.
+    fn attachments(&self) -> impl Iterator<Item = &Hash> {
+        let content = self.record.iter().flat_map(|record| &record.content);
+        content.flat_map(|content| &content.attachments).filter_map(|one| match &one.content {
+            AttachmentContent::Erasable(commitment) => {
+                self.erasures.of(&Erased::Attachment(one.name.clone())).map(|_| commitment)
+            }
+            AttachmentContent::Public(_) => None,
+        })
+    }
+
+    /// Whether an attachment is the version's: anybody could name another's commitment.
+    fn is_its(&self, opening: &AttachmentOpening) -> bool {
+        self.record.as_ref().is_some_and(|record| opening.is_of(record))
+    }
+
+    fn carry_out(&self, vault: &Vault) -> Result<(), VaultError> {
+        vault.erase(&self.leaf, |item| is_erased(&self.erasures, item))?;
+        for commitment in self.attachments() {
+            vault.erase_attachment(commitment, self.tombstone, |opening| self.is_its(opening))?;
+        }
+        Ok(())
+    }
+}
+
+/// Carries out tombstones, and knows which are not carried out yet.
 #[derive(Debug, Default)]
 pub struct Eraser {
-    /// Every tombstone below this index is carried out. Held while one is, so that nobody overtakes it.
-    done_below: Mutex<u64>,
+    /// Held while tombstones are carried out, so that nobody overtakes whoever does.
+    at_work: Mutex<()>,
+    /// Held for as long as it takes to read a few entries: readers ask too.
+    agenda: Mutex<Agenda>,
+}
+
+/// What is to be carried out. As long as the vault does not let go, it grows with the tombstones.
+#[derive(Debug, Default)]
+struct Agenda {
+    /// Every tombstone below this index is carried out, or among the orders.
+    read_below: u64,
+    orders: BTreeMap<u64, Arc<Order>>,
+}
+
+impl Agenda {
+    /// Takes in a page of those among the first `size` entries that come next; whether these were all.
+    fn read(&mut self, index: &IndexFollower, lookup: &Lookup, size: TreeSize) -> Result<bool, EraseError> {
+        if self.read_below >= size.get() {
+            return Ok(true);
+        }
+        let page = Lists::new(index, size).page(
+            &marks::tombstones(),
+            self.read_below,
+            PAGE,
+            lists::Order::Forward,
+        )?;
+        let whole = page.len() < PAGE;
+        for place in page {
+            if let Some(order) = Order::read(lookup, place, size)? {
+                self.orders.insert(place.get(), Arc::new(order));
+            }
+            self.read_below = place.get() + 1;
+        }
+        if whole {
+            self.read_below = size.get();
+        }
+        Ok(whole)
+    }
 }
 
 impl Eraser {
-    /// Carries out every tombstone among the first `size` entries that was not yet.
+    /// Carries out every tombstone among the first `size` entries that was not yet. One that fails for itself does not hold
+    /// up the others.
     ///
     /// # Errors
-    /// [`EraseError`]; what was carried out stays so.
+    /// [`EraseError`], the first one; what was carried out stays so, and the rest is to be tried again.
     pub fn carry_out(
         &self,
         vault: &Vault,
@@ -60,67 +155,82 @@ impl Eraser {
         lookup: &Lookup,
         size: TreeSize,
     ) -> Result<(), EraseError> {
-        let mut done = self.done_below.lock().unwrap_or_else(PoisonError::into_inner);
+        let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut failed, mut tried_below) = (None, 0);
         loop {
-            let found = Lists::new(index, size).page(&marks::tombstones(), *done, PAGE, Order::Forward)?;
-            if found.is_empty() {
-                *done = size.get().max(*done);
-                return Ok(());
-            }
-            for place in found {
-                let entry = lookup.entry(place, size)?;
-                if let Ok(Body::Tombstone(tombstone)) = Statement::parse(&entry).map(|s| s.body().clone()) {
-                    let mut erasures = Erasures::default();
-                    let at = EntryRef { index: place, leaf: tombstone.entry.leaf };
-                    erasures.add(at, &tombstone.erased);
-                    vault.erase(&tombstone.entry.leaf, |item| is_erased(&erasures, item))?;
-                    erase_attachments(vault, lookup, place, &tombstone)?;
+            let (read, orders) = {
+                let mut agenda = self.agenda();
+                let read = agenda.read(index, lookup, size);
+                let orders: Vec<_> =
+                    agenda.orders.range(tried_below..).map(|(_, one)| Arc::clone(one)).collect();
+                tried_below = agenda.read_below;
+                (read, orders)
+            };
+            for order in orders {
+                match order.carry_out(vault) {
+                    Ok(()) => {
+                        self.agenda().orders.remove(&order.tombstone.get());
+                    }
+                    Err(error @ VaultError::File(_)) => {
+                        failed.get_or_insert(error);
+                    }
+                    // It would be the same for every other.
+                    Err(error) => return Err(error.into()),
                 }
-                *done = place.get() + 1;
+            }
+            if read? {
+                return failed.map_or(Ok(()), |error| Err(error.into()));
             }
         }
     }
-}
 
-/// Destroys the attachments that a tombstone names, if they are that record's: anybody could name another's commitment.
-fn erase_attachments(
-    vault: &Vault,
-    lookup: &Lookup,
-    place: LeafIndex,
-    tombstone: &Tombstone,
-) -> Result<(), EraseError> {
-    let names = |name| tombstone.erased.contains(&Erased::Attachment(name));
-    if !tombstone.erased.iter().any(|erased| matches!(erased, Erased::Attachment(_))) {
-        return Ok(());
+    /// Whether there may be something to carry out among the first `size` entries.
+    #[must_use]
+    pub fn is_behind(&self, size: TreeSize) -> bool {
+        let agenda = self.agenda();
+        agenda.read_below < size.get() || !agenda.orders.is_empty()
     }
-    // The version comes before its tombstone.
-    let before = TreeSize::new(place.get()).expect("an index is a size");
-    let entry = lookup.entry(tombstone.entry.index, before)?;
-    let Ok(Body::Record(record)) = Statement::parse(&entry).map(|s| s.body().clone()) else { return Ok(()) };
-    for attachment in record.content.iter().flat_map(|content| &content.attachments) {
-        if let AttachmentContent::Erasable(commitment) = &attachment.content
-            && names(attachment.name.clone())
-        {
-            vault.erase_attachment(commitment, place, |opening| opening.is_of(&record))?;
+
+    /// Whether no entry of these is a tombstone that is still to be carried out.
+    #[must_use]
+    pub fn has_carried_out(&self, entries: &[LeafIndex]) -> bool {
+        let agenda = self.agenda();
+        entries.iter().all(|one| one.get() < agenda.read_below && !agenda.orders.contains_key(&one.get()))
+    }
+
+    /// How many tombstones are known and not carried out.
+    #[must_use]
+    pub fn overdue(&self) -> usize {
+        self.agenda().orders.len()
+    }
+
+    /// The tombstone among the first `size` entries that takes an attachment and is not carried out yet. Those that are have
+    /// left their mark in the vault.
+    ///
+    /// # Errors
+    /// [`EraseError`]: it may be erased.
+    pub fn takes(
+        &self,
+        index: &IndexFollower,
+        lookup: &Lookup,
+        size: TreeSize,
+        opening: &AttachmentOpening,
+    ) -> Result<Option<LeafIndex>, EraseError> {
+        let mut agenda = self.agenda();
+        while !agenda.read(index, lookup, size)? {}
+        if agenda.orders.is_empty() {
+            return Ok(None);
         }
+        let commitment = opening.commitment();
+        let takes =
+            |order: &&Arc<Order>| order.attachments().any(|one| *one == commitment) && order.is_its(opening);
+        let found = agenda.orders.values().find(takes);
+        Ok(found.map(|order| order.tombstone).filter(|tombstone| tombstone.get() < size.get()))
     }
-    Ok(())
-}
 
-/// Destroys uploads that no version among the first `size` entries names, though there was time enough.
-///
-/// # Errors
-/// [`EraseError`].
-pub fn expire(
-    vault: &Vault,
-    index: &IndexFollower,
-    size: TreeSize,
-    now_seconds: i64,
-) -> Result<usize, EraseError> {
-    vault.expire(now_seconds - UNNAMED_SECONDS_MAX, |commitment| {
-        let named = Lists::new(index, size).at(&marks::attachment(commitment), 0)?;
-        Ok::<_, EraseError>(named.is_some())
-    })
+    fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether an item of the vault is gone: a JSON Pointer a line, of which one is erased.
@@ -142,7 +252,7 @@ pub fn erasures(
 ) -> Result<Erasures, EraseError> {
     let (chain, mut from, mut out) = (marks::chain(&Chain::Tombstones(*leaf)), 0, Erasures::default());
     loop {
-        let found = Lists::new(index, size).page(&chain, from, PAGE, Order::Forward)?;
+        let found = Lists::new(index, size).page(&chain, from, PAGE, lists::Order::Forward)?;
         let Some(last) = found.last() else { return Ok(out) };
         from = last.get() + 1;
         for place in found {

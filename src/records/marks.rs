@@ -9,6 +9,7 @@
 //! | keys | the first entry under each key of a register |
 //! | tombstones | every tombstone |
 //! | attachment | the versions that name an erasable attachment |
+//! | blob | the versions that name a public attachment |
 //!
 //! Nothing here decides anything: marks are derived from an entry that is in the tree, in order, by the sequencer and
 //! by whoever builds the index anew.
@@ -63,6 +64,12 @@ pub fn attachment(commitment: &Hash) -> ListId {
     ListId::new("attachment", &[commitment.as_bytes()])
 }
 
+/// The versions that name the public attachment with this SHA-256.
+#[must_use]
+pub fn blob(sha256: &Hash) -> ListId {
+    ListId::new("blob", &[sha256.as_bytes()])
+}
+
 /// The lists that a statement stands in.
 fn lists(body: &Body) -> Vec<ListId> {
     let owner = body.agency().as_str();
@@ -78,7 +85,7 @@ fn lists(body: &Body) -> Vec<ListId> {
             if body.previous.is_none() {
                 lists.push(keys(owner, body.register.as_str()));
             }
-            lists.extend(body.content.iter().flat_map(|content| &content.attachments).filter_map(named));
+            lists.extend(body.content.iter().flat_map(|content| &content.attachments).map(named));
         }
         Body::Tombstone(body) => {
             lists.extend([register(owner, body.register.as_str()), tombstones()]);
@@ -87,10 +94,10 @@ fn lists(body: &Body) -> Vec<ListId> {
     lists
 }
 
-fn named(one: &Attachment) -> Option<ListId> {
+fn named(one: &Attachment) -> ListId {
     match &one.content {
-        AttachmentContent::Erasable(commitment) => Some(attachment(commitment)),
-        AttachmentContent::Public(_) => None,
+        AttachmentContent::Erasable(commitment) => attachment(commitment),
+        AttachmentContent::Public(sha256) => blob(sha256),
     }
 }
 

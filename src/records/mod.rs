@@ -6,6 +6,7 @@
 //! | [`admit`] | bytes from the network to a pending statement, or a refusal; in parallel, signatures included |
 //! | [`judge`] | the registry, in order, inside the sequencer; races on a key end here |
 //! | [`upload`], [`erase`] | who may upload what; what tombstones take away |
+//! | [`upkeep`] | tombstones that nobody waits for, and uploads that nobody names |
 //! | [`replay`] | the registry again, from the entries, at start-up or at an older size |
 //! | [`marks`], [`lists`] | what a statement adds to the index; lists of entries, as they were at any size |
 //! | [`views`] | the registry as it was at each head that may be published, for readers |
@@ -20,30 +21,54 @@ pub mod judge;
 pub mod lists;
 pub mod marks;
 pub mod replay;
+pub mod upkeep;
 pub mod upload;
 pub mod views;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use daemon::clock::Clock;
+use daemon::config::ByteSize;
+use daemon::metrics::Metrics;
+use prometheus::IntCounter;
 use record::registry::Registry;
 use record::registry::{Authentic, Refusal};
 use record::statement::Statement;
 use tlog::hash::{Hash, sha256};
 use tlog::ids::{LeafIndex, TreeSize};
 
+use crate::lookup::Lookup;
+use crate::space::Room;
 use crate::store::blobs::BlobStore;
 use crate::store::disk::Disk;
 use crate::store::index::IndexFollower;
 use crate::store::vault::Vault;
-use erase::Eraser;
+use erase::{EraseError, Eraser};
 use views::Views;
 
-/// How often uploads that nobody names are looked for.
-const EXPIRE_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Metrics of what lies outside the tree.
+#[derive(Debug)]
+pub struct RecordMetrics {
+    erase_failures: IntCounter,
+    damaged: IntCounter,
+}
+
+impl RecordMetrics {
+    /// Registers them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            erase_failures: metrics
+                .counter("daybook_erase_failures_total", "Attempts to carry out tombstones that failed."),
+            damaged: metrics.counter(
+                "daybook_values_damaged_total",
+                "Reads of a value or an attachment that is damaged, or gone without a tombstone.",
+            ),
+        }
+    }
+}
 
 /// What request handlers share in a log of records.
 pub struct Records {
@@ -55,9 +80,10 @@ pub struct Records {
     pub vault: Vault,
     /// Carries out tombstones.
     pub eraser: Eraser,
+    /// Room for uploads.
+    pub room: Arc<Room>,
     clock: Arc<dyn Clock>,
-    /// When uploads that nobody names are looked for again.
-    expire_at: Mutex<Duration>,
+    metrics: OnceLock<RecordMetrics>,
 }
 
 impl std::fmt::Debug for Records {
@@ -67,37 +93,54 @@ impl std::fmt::Debug for Records {
 }
 
 impl Records {
-    /// Opens what lies in the log's directory. The registry is empty until start-up has replayed it.
+    /// Opens what lies in the log's directory; uploads leave `floor` of its disk free. The registry is empty until start-up
+    /// has replayed it.
     ///
     /// # Errors
     /// The system's answer.
-    pub fn open(dir: &Path, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, floor: ByteSize) -> io::Result<Self> {
         let views = Arc::new(Views::new(TreeSize::ZERO, Arc::new(Registry::new())));
         let vault = Vault::open(dir, Arc::clone(&disk)).map_err(io::Error::other)?;
-        let blobs = BlobStore::open(dir, disk)?;
-        Ok(Self { views, blobs, vault, eraser: Eraser::default(), clock, expire_at: Mutex::default() })
+        let blobs = BlobStore::open(dir, Arc::clone(&disk))?;
+        let room = Room::new(dir, disk, floor);
+        let (eraser, metrics) = (Eraser::default(), OnceLock::new());
+        Ok(Self { views, blobs, vault, eraser, room, clock, metrics })
+    }
+
+    /// Begins to keep metrics.
+    pub fn keep(&self, metrics: RecordMetrics) {
+        // Kept once a process.
+        let _ = self.metrics.set(metrics);
+    }
+
+    /// Takes note that something outside the tree cannot be read.
+    pub fn damaged(&self) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.damaged.inc();
+        }
+    }
+
+    /// Carries out every tombstone among the first `size` entries that was not yet.
+    ///
+    /// # Errors
+    /// [`EraseError`]; it is to be tried again, and [`upkeep`] does.
+    pub fn carry_out(
+        &self,
+        index: &IndexFollower,
+        lookup: &Lookup,
+        size: TreeSize,
+    ) -> Result<(), EraseError> {
+        let done = self.eraser.carry_out(&self.vault, index, lookup, size);
+        if let (Err(_), Some(metrics)) = (&done, self.metrics.get()) {
+            metrics.erase_failures.inc();
+        }
+        done
     }
 
     /// The time in seconds since 1970.
     #[must_use]
     pub fn now_seconds(&self) -> i64 {
         i64::try_from(self.clock.unix_millis() / 1000).unwrap_or(i64::MAX)
-    }
-
-    /// Once an hour, destroys uploads of erasable attachments that no version names, though there was time enough.
-    /// A failure is said and tried again: nobody is shown them meanwhile.
-    pub fn expire_uploads(&self, index: &IndexFollower, committed: TreeSize) {
-        let now = self.clock.monotonic();
-        let mut due = self.expire_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if now < *due {
-            return;
-        }
-        *due = now + EXPIRE_PAUSE;
-        match erase::expire(&self.vault, index, committed, self.now_seconds()) {
-            Ok(0) => (),
-            Ok(destroyed) => tracing::info!(destroyed, "uploads that no version of a record names are gone"),
-            Err(error) => tracing::error!(%error, "uploads that nobody names cannot be destroyed"),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod check;
 pub mod clerk;
 pub mod cosigners;
 pub mod home;
+pub mod letters;
 pub mod liar;
 pub mod minimal;
 pub mod records;
@@ -155,8 +156,17 @@ impl Bench {
     /// If it cannot be made.
     #[must_use]
     pub fn of_records(world: &World) -> Self {
+        Self::of_records_with_witnesses(world, 0, 0)
+    }
+
+    /// Such a log, and so many witnesses of which its policy asks for `threshold`; the first start is to follow.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn of_records_with_witnesses(world: &World, threshold: usize, count: usize) -> Self {
         let genesis = Genesis::parse(&world.genesis(), &world.origin).expect("a genesis");
-        Self::made(false, 0, 0, Some(genesis))
+        Self::made(false, threshold, count, Some(genesis))
     }
 
     fn made(anchor: bool, threshold: usize, count: usize, genesis: Option<Genesis>) -> Self {

@@ -88,13 +88,26 @@ impl Site {
     /// If it cannot be made.
     #[must_use]
     pub fn new(admission: &str) -> Self {
+        Self::with(admission, None)
+    }
+
+    /// A new log with this admission, and the witnesses of this policy where there is one.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn with(admission: &str, policy: Option<&Policy>) -> Self {
         let root = TempDir::new().expect("a temporary directory");
-        let genesis = root.path().join("genesis.txt");
-        let path = genesis.to_string_lossy().into_owned();
+        let file = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+        let (genesis, witnesses) = (file("genesis.txt"), file("witnesses.txt"));
         let mut args = vec!["--admission", admission];
         if admission == "records" {
             std::fs::write(&genesis, World::new(ORIGIN).genesis()).expect("written");
-            args.extend(["--genesis", path.as_str()]);
+            args.extend(["--genesis", genesis.as_str()]);
+        }
+        if let Some(policy) = policy {
+            std::fs::write(&witnesses, policy.to_bytes()).expect("written");
+            args.extend(["--witness-policy", witnesses.as_str()]);
         }
         Self::make(root, &args)
     }
@@ -105,10 +118,7 @@ impl Site {
     /// If it cannot be made.
     #[must_use]
     pub fn with_policy(policy: &Policy) -> Self {
-        let root = TempDir::new().expect("a temporary directory");
-        let file = root.path().join("witnesses.txt");
-        std::fs::write(&file, policy.to_bytes()).expect("written");
-        Self::make(root, &["--admission", "open", "--witness-policy", &file.to_string_lossy()])
+        Self::with("open", Some(policy))
     }
 
     /// A log that is in the folder `log` of this directory already.
@@ -244,6 +254,13 @@ impl Server {
     #[must_use]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         exchange(self.address, method, path, headers, body).expect("an answer")
+    }
+
+    /// The value of a metric, by its name and labels; `None` if there is no such line.
+    #[must_use]
+    pub fn metric(&self, line: &str) -> Option<String> {
+        let text = self.admin("/metrics");
+        text.text().lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(' ').map(str::to_owned))
     }
 
     /// GET on the admin listener.

@@ -3,17 +3,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use daemon::clock::SystemRandom;
+use daybook::records::Records;
+use daybook::records::admit::{Examined, NotTaken, examine};
+use daybook::records::upkeep::Upkeep;
 use daybook::store::disk::fault::{Fault, How};
-use daybook::store::vault::Vault;
+use daybook::store::vault::{Vault, VaultError};
 use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
-use record::statement::{Body, Content, EntryRef, FieldClass, FieldRule, FieldType, Record};
+use record::statement::{Attachment, AttachmentContent, Body, Content, EntryRef, FieldType, Record};
+use tests::cosigners::Mood;
+use tests::letters::Letter;
 use tests::records::{Office, World, sign};
 use tests::{Bench, ORIGIN, Running, all_bytes, contains};
-use tlog::hash::{Hash, leaf_hash};
+use tlog::hash::{Hash, leaf_hash, sha256};
 use tlog::ids::LeafIndex;
 
 const CONTENTS: &[u8] = b"a letter that has to be forgotten";
@@ -31,16 +37,18 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with_witnesses(0)
+    }
+
+    /// The same, with so many witnesses, of which one is enough.
+    fn with_witnesses(count: usize) -> Self {
         let world = World::new(ORIGIN);
-        let bench = Bench::of_records(&world);
+        let bench = Bench::of_records_with_witnesses(&world, count.min(1), count);
         let office = Office::new("treasury.example");
         let mut running = bench.start().unwrap();
-        let mut register = world.register_body(&office, "letter", None);
-        register.attachments = vec![FieldClass::Erasable];
-        let rule = FieldRule { class: FieldClass::Erasable, kind: FieldType::String, required: false };
-        register.fields.insert("name".to_owned(), rule);
-        let opened = sign(&Body::Register(register), &office.quorum());
-        submit(&mut running, &[world.enrol(&office), opened]);
+        // Witnesses are asked how much they know before anything is taken in.
+        steps_until(&mut running, |running| running.log.pool.paused().is_none());
+        submit(&mut running, &tests::letters::open(&world, &office));
 
         let record = world.record_body(&office, "letter", "A", None, "{}");
         let opening = tests::uploads::erasable(&record, "letter.pdf", CONTENTS, 7);
@@ -63,16 +71,22 @@ impl Scene {
         let leaf = leaf_hash(&statement);
         let text = field_to_text(&value);
         let vault = &running.log.records.as_ref().unwrap().vault;
-        vault.put(&leaf, "/erasable/name", &commitment, text.as_bytes(), (KEY, [1; 19])).unwrap();
+        let secrets = (KEY, [1; 19]);
+        let never = || Ok::<_, VaultError>(false);
+        vault.put(&leaf, "/erasable/name", &commitment, text.as_bytes(), secrets, never).unwrap();
         Self { bench, world, office, running: Some(running), opening, leaf }
+    }
+
+    fn tombstone(&self) -> Vec<u8> {
+        let entry = EntryRef { index: LeafIndex::new(3).unwrap(), leaf: self.leaf };
+        let erased = ["/attachments/letter.pdf", "/erasable/name"];
+        let body = self.world.tombstone_body(&self.office, "letter", "A", entry, &erased);
+        sign(&body, &self.office.quorum())
     }
 
     /// The tombstone becomes entry 4, is published, and is not carried out: as in a crash right after the commit.
     fn commit_tombstone(&mut self) {
-        let entry = EntryRef { index: LeafIndex::new(3).unwrap(), leaf: self.leaf };
-        let erased = ["/attachments/letter.pdf", "/erasable/name"];
-        let body = self.world.tombstone_body(&self.office, "letter", "A", entry, &erased);
-        let tombstone = sign(&body, &self.office.quorum());
+        let tombstone = self.tombstone();
         submit(self.running.as_mut().unwrap(), &[tombstone]);
     }
 
@@ -187,21 +201,238 @@ fn a_vault_without_its_files_is_replayed_as_well() {
     }
 }
 
+/// Steps until a condition holds, for so many rounds at most.
+fn steps_until(running: &mut Running, mut holds: impl FnMut(&Running) -> bool) {
+    for _ in 0..200 {
+        if holds(running) {
+            return;
+        }
+        running.step().unwrap();
+    }
+    panic!("it never holds");
+}
+
+#[test]
+fn a_tombstone_that_is_published_after_its_answer_is_carried_out_though_nobody_asks_again() {
+    let mut scene = Scene::with_witnesses(1);
+    let tombstone = scene.tombstone();
+    scene.bench.witnesses.set_all(&Mood::Down);
+    let running = scene.running.as_mut().unwrap();
+    let records = running.log.records.as_ref().unwrap();
+    let Ok(Examined::New(pending)) = examine(&running.log, records, tombstone.into()) else {
+        panic!("it is new");
+    };
+    let answer = running.log.pool.submit(vec![*pending]).unwrap();
+    running.step().unwrap();
+    scene.bench.clock.advance(Duration::from_secs(6));
+    running.step().unwrap();
+    assert!(answer.blocking_recv().unwrap().is_err(), "the outcome is unknown");
+    let mut upkeep = Upkeep::default();
+    upkeep.step(&running.log);
+    assert_eq!(scene.has_values(scene.running_vault()), (true, true), "it is not public yet");
+
+    scene.bench.witnesses.set_all(&Mood::Honest);
+    let running = scene.running.as_mut().unwrap();
+    let clock = Arc::clone(&scene.bench.clock);
+    steps_until(running, |running| {
+        clock.advance(Duration::from_secs(1));
+        running.log.published().head().size.get() == 5
+    });
+    upkeep.step(&scene.running.as_ref().unwrap().log);
+    assert_eq!(scene.has_values(scene.running_vault()), (false, false));
+    assert!(!scene.trace(), "no key and no file is left");
+}
+
+#[test]
+fn a_start_carries_out_what_is_published_and_the_rest_when_it_is() {
+    let mut scene = Scene::with_witnesses(1);
+    let tombstone = scene.tombstone();
+    scene.bench.witnesses.set_all(&Mood::Down);
+    let running = scene.running.as_mut().unwrap();
+    let records = running.log.records.as_ref().unwrap();
+    let Ok(Examined::New(pending)) = examine(&running.log, records, tombstone.into()) else {
+        panic!("it is new");
+    };
+    let _answer = running.log.pool.submit(vec![*pending]).unwrap();
+    running.step().unwrap();
+    scene.running = None;
+    scene.running = Some(scene.bench.start().unwrap());
+    assert_eq!(scene.running.as_ref().unwrap().log.published().head().size.get(), 4);
+    assert_eq!(scene.has_values(scene.running_vault()), (true, true), "nobody could see why it is gone");
+    scene.bench.witnesses.set_all(&Mood::Honest);
+    let clock = Arc::clone(&scene.bench.clock);
+    steps_until(scene.running.as_mut().unwrap(), |running| {
+        clock.advance(Duration::from_secs(1));
+        running.log.published().head().size.get() == 5
+    });
+    Upkeep::default().step(&scene.running.as_ref().unwrap().log);
+    assert!(!scene.trace(), "no key and no file is left");
+}
+
+#[test]
+fn a_tombstone_whose_file_cannot_be_removed_is_tried_again_less_and_less_often_and_known_to_readers() {
+    let mut scene = Scene::new();
+    scene.commit_tombstone();
+    let log = Arc::clone(&scene.running.as_ref().unwrap().log);
+    let records = log.records.as_ref().unwrap();
+    let takes = |opening: &AttachmentOpening| {
+        let size = log.published().head().size;
+        records.eraser.takes(&log.index, &log.lookup, size, opening).unwrap().map(LeafIndex::get)
+    };
+    let stranger = scene.world.record_body(&scene.office, "letter", "B", None, "{}");
+    let other = tests::uploads::erasable(&stranger, "letter.pdf", CONTENTS, 9);
+    assert_eq!((takes(&scene.opening), takes(&other)), (Some(4), None), "before anything is carried out");
+    scene.bench.disk.set(Some(Fault { at: 0, how: How::Fails, once: false }));
+    let mut upkeep = Upkeep::default();
+    let mut attempts = 0;
+    for _ in 0..200 {
+        let before = scene.bench.disk.count();
+        upkeep.step(&log);
+        attempts += u32::from(scene.bench.disk.count() > before);
+        assert_eq!((records.eraser.overdue(), takes(&scene.opening)), (1, Some(4)));
+        assert!(!records.eraser.has_carried_out(&[LeafIndex::new(4).unwrap()]));
+        scene.bench.clock.advance(Duration::from_secs(1));
+    }
+    assert!((8..=12).contains(&attempts), "after 1, 2, 4 ... and 60 seconds: {attempts}");
+    scene.bench.disk.set(None);
+    scene.bench.clock.advance(Duration::from_secs(60));
+    upkeep.step(&log);
+    assert!(!scene.trace() && records.eraser.overdue() == 0);
+    assert!(records.eraser.has_carried_out(&[LeafIndex::new(4).unwrap()]));
+}
+
+#[test]
+fn one_tombstone_that_cannot_be_carried_out_holds_up_no_other() {
+    let mut scene = Scene::new();
+    scene.commit_tombstone();
+    // In the place of the file is what cannot be removed as one.
+    let name = scene.opening.commitment().to_string();
+    let file = scene.bench.dir().join("vault/attachments").join(&name[..2]).join(&name[2..]);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let letter = Letter::new(&scene.world, &scene.office, "B");
+    let running = scene.running.as_mut().unwrap();
+    letter_into(running, &letter);
+    let tombstone = letter.tombstone(&scene.world, &scene.office, 5, &["/attachments/letter.pdf"]);
+    submit(running, &[tombstone]);
+    let log = Arc::clone(&running.log);
+    let eraser = &log.records.as_ref().unwrap().eraser;
+    Upkeep::default().step(&log);
+    let done = |at| eraser.has_carried_out(&[LeafIndex::new(at).unwrap()]);
+    assert_eq!((eraser.overdue(), done(4), done(6)), (1, false, true));
+    std::fs::remove_dir(&file).unwrap();
+    Upkeep::default().step(&log);
+    assert_eq!((eraser.overdue(), done(4)), (0, true));
+}
+
+/// Keeps a letter's attachment and enters its record.
+fn letter_into(running: &mut Running, letter: &Letter) {
+    let records = running.log.records.as_ref().unwrap();
+    let mut incoming = records.vault.begin(&letter.opening.commitment(), &SystemRandom).unwrap();
+    incoming.write(&letter.contents).unwrap();
+    records.vault.keep(incoming, &letter.opening, records.now_seconds()).unwrap();
+    submit(running, std::slice::from_ref(&letter.statement));
+}
+
+/// Uploads a public attachment, and a statement that names it.
+fn public(scene: &Scene, records: &Records, key: &str) -> (Hash, Vec<u8>) {
+    let contents = format!("what everybody may read about {key}").into_bytes();
+    let hash = sha256(&contents);
+    let mut incoming = records.blobs.begin().unwrap();
+    incoming.write(&contents).unwrap();
+    records.blobs.finish(incoming, &hash, records.now_seconds()).unwrap();
+    let attachment = Attachment {
+        name: "report.pdf".parse().unwrap(),
+        media: "application/pdf".parse().unwrap(),
+        bytes: contents.len() as u64,
+        content: AttachmentContent::Public(hash),
+    };
+    (hash, scene.world.attach(&scene.office, "letter", key, vec![attachment]))
+}
+
 #[test]
 fn an_upload_that_no_version_names_is_destroyed_after_a_day_and_one_that_is_named_stays() {
-    let scene = Scene::new();
-    let running = scene.running.as_ref().unwrap();
-    let records = running.log.records.as_ref().unwrap();
+    let mut scene = Scene::new();
+    let log = Arc::clone(&scene.running.as_ref().unwrap().log);
+    let records = log.records.as_ref().unwrap();
     let other = scene.world.record_body(&scene.office, "letter", "B", None, "{}");
     let unnamed = tests::uploads::erasable(&other, "draft.pdf", CONTENTS, 9);
-    keep(running, &unnamed);
-    let expire = || records.expire_uploads(&running.log.index, running.log.heads.committed());
+    keep(scene.running.as_ref().unwrap(), &unnamed);
+    let (named_blob, statement) = public(&scene, records, "C");
+    let (unnamed_blob, _) = public(&scene, records, "D");
+    submit(scene.running.as_mut().unwrap(), &[statement]);
     let held =
         |opening: &AttachmentOpening| records.vault.attachment(&opening.commitment()).unwrap().is_some();
-    for (hours, there) in [(0, true), (23, true), (2, false)] {
+    let blob = |hash| records.blobs.length(hash).unwrap().is_some();
+    let mut upkeep = Upkeep::default();
+    for (hours, there) in [(0, true), (23, true), (2, false), (50, false)] {
         scene.bench.clock.advance(Duration::from_secs(hours * 3600));
-        expire();
+        upkeep.step(&log);
         assert_eq!((held(&unnamed), held(&scene.opening)), (there, true), "{hours}");
+        assert_eq!((blob(&unnamed_blob), blob(&named_blob)), (there, true), "{hours}");
     }
     assert!(records.vault.erased(&unnamed.commitment()).unwrap().is_none(), "no tombstone took it");
+}
+
+#[test]
+fn a_public_attachment_is_known_to_be_named_where_the_index_was_built_anew() {
+    let mut scene = Scene::new();
+    let log = Arc::clone(&scene.running.as_ref().unwrap().log);
+    let (named, statement) = public(&scene, log.records.as_ref().unwrap(), "C");
+    submit(scene.running.as_mut().unwrap(), &[statement]);
+    drop(log);
+    scene.running = None;
+    std::fs::remove_dir_all(scene.bench.dir().join("index")).unwrap();
+    let running = scene.bench.start().unwrap();
+    scene.bench.clock.advance(Duration::from_secs(50 * 3600));
+    Upkeep::default().step(&running.log);
+    assert!(running.log.records.as_ref().unwrap().blobs.length(&named).unwrap().is_some());
+}
+
+#[test]
+fn what_a_statement_names_as_it_is_admitted_is_there_afterwards_however_old_the_upload_is() {
+    let mut scene = Scene::new();
+    let log = Arc::clone(&scene.running.as_ref().unwrap().log);
+    let records = log.records.as_ref().unwrap();
+    let mut admitted = 0;
+    for round in 0..40 {
+        let (blob, public) = public(&scene, records, &format!("P{round}"));
+        let letter = Letter::new(&scene.world, &scene.office, &format!("L{round}"));
+        let commitment = letter.opening.commitment();
+        let mut incoming = records.vault.begin(&commitment, &SystemRandom).unwrap();
+        incoming.write(&letter.contents).unwrap();
+        records.vault.keep(incoming, &letter.opening, records.now_seconds()).unwrap();
+        scene.bench.clock.advance(Duration::from_secs(25 * 3600));
+        let together = Barrier::new(2);
+        let examined = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                together.wait();
+                Upkeep::default().step(&log);
+            });
+            together.wait();
+            [&public, &letter.statement].map(|one| examine(&log, records, one.clone().into()))
+        });
+        let is_there = [
+            records.blobs.length(&blob).unwrap().is_some(),
+            records.vault.attachment(&commitment).unwrap().is_some(),
+        ];
+        for (examined, is_there) in examined.into_iter().zip(is_there) {
+            match examined {
+                Ok(Examined::New(_)) => {
+                    assert!(is_there, "{round}: what was admitted has its attachment");
+                    admitted += 1;
+                }
+                Err(NotTaken::AttachmentMissing { .. }) => assert!(!is_there, "{round}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        // What was admitted is committed, and stays for good.
+        if is_there[0] {
+            submit(scene.running.as_mut().unwrap(), &[public]);
+            scene.bench.clock.advance(Duration::from_secs(25 * 3600));
+            Upkeep::default().step(&log);
+            assert!(records.blobs.length(&blob).unwrap().is_some(), "{round}");
+        }
+    }
+    println!("{admitted} of 80 were admitted");
 }

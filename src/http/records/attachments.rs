@@ -5,8 +5,8 @@
 //! GET   the file                                   Daybook-Attachment: the same, to check the file with
 //! ```
 //!
-//! Anybody may read one, from when a published version names it until a tombstone takes it; then the answer is 410 with the
-//! tombstone's receipt, and a download that is under way ends. What only some may read does not belong here. Nothing of an
+//! Anybody may read one, from when a published version names it until a published tombstone takes it; then the answer is 410
+//! with the tombstone's receipt, whether that is carried out already or not, and a download that is under way ends. What only some may read does not belong here. Nothing of an
 //! answer is kept by anybody between.
 
 use std::io;
@@ -30,6 +30,7 @@ use crate::http::answer::{BYTES, Caching, json};
 use crate::http::{App, Outcome, error};
 use crate::records::lists::Lists;
 use crate::records::marks;
+use crate::space::SetAside;
 use crate::store::vault::VaultError;
 use crate::store::vault::attachments::KeepError;
 use crate::store::vault::file::Outgoing;
@@ -72,10 +73,11 @@ impl App {
         if upload.bytes > bytes_max {
             return Err(problem::attachment_too_large(bytes_max));
         }
-        self.refuse_erased(commitment).await?;
+        self.refuse_erased(opening.clone()).await?;
+        let room = self.set_aside(upload.bytes)?;
         let (pieces, incoming) = mpsc::channel(PIECES_MAX);
         let app = Arc::clone(&self);
-        let written = tokio::task::spawn_blocking(move || app.keep_attachment(&opening, incoming));
+        let written = tokio::task::spawn_blocking(move || app.keep_attachment(&opening, incoming, room));
         let came = self.pass_on(request.into_body(), upload.bytes, pieces).await;
         let written = written.await.map_err(|_| error::internal())?;
         came?;
@@ -85,6 +87,7 @@ impl App {
                 return Err(problem::other_bytes(&wanted, &found));
             }
             Err(KeepError::Erased(_)) => return Err(problem::erased()),
+            Err(KeepError::Io(cause)) => return Err(self.not_written(&cause)),
             Err(cause) => return Err(failed(&cause)),
         }
         let kept = serde_json::json!({ "commitment": commitment.to_string(), "bytes": upload.bytes });
@@ -95,13 +98,17 @@ impl App {
         &self,
         opening: &AttachmentOpening,
         mut pieces: mpsc::Receiver<Option<Bytes>>,
+        mut room: SetAside,
     ) -> Result<(), KeepError> {
         let none = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let records = self.log.records.as_ref().ok_or_else(none)?;
         let mut incoming = records.vault.begin(&opening.commitment(), &*self.random)?;
         loop {
             match pieces.blocking_recv() {
-                Some(Some(bytes)) => incoming.write(&bytes)?,
+                Some(Some(bytes)) => {
+                    incoming.write(&bytes)?;
+                    room.written(bytes.len() as u64)?;
+                }
                 Some(None) => break,
                 // Broken off: what came is dropped.
                 None => return Err(none().into()),
@@ -110,15 +117,26 @@ impl App {
         records.vault.keep(incoming, opening, records.now_seconds())
     }
 
-    async fn refuse_erased(self: &Arc<Self>, commitment: Hash) -> Result<(), Problem> {
-        let erased = self.run_blocking(move |app| {
-            let erased = app.records()?.vault.erased(&commitment);
-            erased.map_err(|cause| failed(&cause))
-        });
+    async fn refuse_erased(self: &Arc<Self>, opening: AttachmentOpening) -> Result<(), Problem> {
+        let erased = self.run_blocking(move |app| app.tombstone_of(&opening.commitment(), Some(&opening)));
         match erased.await?? {
             Some(tombstone) => Err(self.with_entry(problem::erased(), "tombstone", Some(tombstone)).await),
             None => Ok(()),
         }
+    }
+
+    /// The tombstone that has taken an attachment, carried out or published and about to be.
+    fn tombstone_of(
+        &self,
+        commitment: &Hash,
+        opening: Option<&AttachmentOpening>,
+    ) -> Result<Option<LeafIndex>, Problem> {
+        let records = self.records()?;
+        let taken = records.vault.erased(commitment).map_err(|cause| failed(&cause))?;
+        let (None, Some(opening)) = (taken, opening) else { return Ok(taken) };
+        let size = self.log.published().head().size;
+        let taken = records.eraser.takes(&self.log.index, &self.log.lookup, size, opening);
+        taken.map_err(|cause| failed(&cause))
     }
 
     pub(super) async fn get_attachment(self: Arc<Self>, commitment: Hash) -> Outcome {
@@ -132,12 +150,13 @@ impl App {
                 return Err(self.with_entry(problem::erased(), "tombstone", Some(tombstone)).await);
             }
         };
-        let app = Arc::clone(&self);
+        let (app, told) = (Arc::clone(&self), opening.clone());
         let next = move || {
-            // A tombstone that is carried out meanwhile ends the download.
-            let records = app.log.records.as_ref().ok_or(io::ErrorKind::NotFound)?;
-            if !records.vault.has_key(&commitment).map_err(io::Error::other)? {
-                return Err(io::ErrorKind::NotFound.into());
+            // A tombstone that is published meanwhile ends the download.
+            match app.tombstone_of(&commitment, Some(&told)) {
+                Ok(None) => (),
+                Ok(Some(_)) => return Err(io::ErrorKind::NotFound.into()),
+                Err(_) => return Err(io::ErrorKind::Other.into()),
             }
             let chunk = outgoing.next_chunk().map_err(|cause| {
                 tracing::error!(%cause, %commitment, "an erasable attachment cannot be read to its end");
@@ -154,20 +173,28 @@ impl App {
     }
 
     fn find_attachment(&self, commitment: &Hash) -> Result<Found, Problem> {
-        let vault = &self.records()?.vault;
-        if let Some(tombstone) = vault.erased(commitment).map_err(|cause| failed(&cause))? {
+        let records = self.records()?;
+        if let Some(tombstone) = self.tombstone_of(commitment, None)? {
             return Ok(Found::Erased(tombstone));
         }
         let lists = Lists::new(&self.log.index, self.log.published().head().size);
         let named = lists.at(&marks::attachment(commitment), 0).map_err(|cause| failed(&cause))?;
         let Some(index) = named else { return Ok(Found::Nothing) };
-        match vault.attachment(commitment) {
+        let found = records.vault.attachment(commitment);
+        // Asked for again: what a tombstone took meanwhile is not damaged.
+        let opening = found.as_ref().ok().and_then(Option::as_ref).map(|(opening, _)| opening);
+        if let Some(tombstone) = self.tombstone_of(commitment, opening)? {
+            return Ok(Found::Erased(tombstone));
+        }
+        match found {
             Ok(Some(found)) => Ok(Found::Shown(Box::new(found))),
             Ok(None) => {
+                records.damaged();
                 tracing::error!(%index, %commitment, "an erasable attachment is gone, and no tombstone took it");
                 Ok(Found::Nothing)
             }
             Err(cause @ (VaultError::File(_) | VaultError::Store(_) | VaultError::Opening(_))) => {
+                records.damaged();
                 tracing::error!(%index, %commitment, %cause, "an erasable attachment is damaged; put it back from a backup");
                 Err(error::internal())
             }

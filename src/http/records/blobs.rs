@@ -22,6 +22,7 @@ use crate::http::{App, Outcome, error};
 use crate::log::AddError;
 use crate::pool::SubmitError;
 use crate::records::upload::{UPLOAD_HEADER, Upload};
+use crate::space::SetAside;
 use crate::store::blobs::BlobError;
 
 /// Pieces that wait between the network and the disk.
@@ -45,6 +46,25 @@ impl App {
         Ok(upload)
     }
 
+    /// Room for what an upload has announced.
+    pub(super) fn set_aside(&self, bytes: u64) -> Result<SetAside, Problem> {
+        self.records()?.room.set_aside(bytes).map_err(|reason| self.no_room(reason))
+    }
+
+    /// Status 503: the disk would be fuller than the operator wants it.
+    pub(super) fn no_room(&self, reason: String) -> Problem {
+        self.add_failed(&AddError::Submit(SubmitError::Closed(reason)))
+    }
+
+    /// Why what came could not be written.
+    pub(super) fn not_written(&self, cause: &io::Error) -> Problem {
+        tracing::error!(%cause, "an attachment cannot be stored");
+        match cause.kind() {
+            io::ErrorKind::StorageFull => self.no_room(cause.to_string()),
+            _ => error::internal(),
+        }
+    }
+
     pub(super) async fn put_blob(self: Arc<Self>, hash: Hash, request: Request<Incoming>) -> Outcome {
         check_kind(request.headers(), &[BYTES])?;
         let upload = self.upload_note(&request, &format!("/blobs/{hash}"))?;
@@ -56,9 +76,10 @@ impl App {
         if upload.bytes > bytes_max {
             return Err(problem::attachment_too_large(bytes_max));
         }
+        let room = self.set_aside(upload.bytes)?;
         let (pieces, incoming) = mpsc::channel(PIECES_MAX);
         let app = Arc::clone(&self);
-        let written = tokio::task::spawn_blocking(move || app.keep_blob(&hash, incoming));
+        let written = tokio::task::spawn_blocking(move || app.keep_blob(&hash, incoming, room));
         let came = self.pass_on(request.into_body(), upload.bytes, pieces).await;
         let written = written.await.map_err(|_| error::internal())?;
         came?;
@@ -67,10 +88,7 @@ impl App {
                 Ok(json(Caching::Never, &serde_json::json!({ "sha256": hash.to_string(), "bytes": bytes })))
             }
             Err(BlobError::OtherBytes { found, .. }) => Err(problem::other_bytes(&hash, &found)),
-            Err(BlobError::Io(cause)) => {
-                tracing::error!(%cause, "an attachment cannot be stored");
-                Err(error::internal())
-            }
+            Err(BlobError::Io(cause)) => Err(self.not_written(&cause)),
         }
     }
 
@@ -105,20 +123,28 @@ impl App {
         Ok(())
     }
 
-    fn keep_blob(&self, hash: &Hash, mut pieces: mpsc::Receiver<Option<Bytes>>) -> Result<u64, BlobError> {
+    fn keep_blob(
+        &self,
+        hash: &Hash,
+        mut pieces: mpsc::Receiver<Option<Bytes>>,
+        mut room: SetAside,
+    ) -> Result<u64, BlobError> {
         let none = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let blobs = &self.log.records.as_ref().ok_or_else(none)?.blobs;
-        let mut incoming = blobs.begin()?;
+        let records = self.log.records.as_ref().ok_or_else(none)?;
+        let mut incoming = records.blobs.begin()?;
         loop {
             match pieces.blocking_recv() {
-                Some(Some(bytes)) => incoming.write(&bytes)?,
+                Some(Some(bytes)) => {
+                    incoming.write(&bytes)?;
+                    room.written(bytes.len() as u64)?;
+                }
                 Some(None) => break,
                 // Broken off: what came is dropped.
                 None => return Err(none().into()),
             }
         }
         let bytes = incoming.bytes();
-        blobs.finish(incoming, hash)?;
+        records.blobs.finish(incoming, hash, records.now_seconds())?;
         Ok(bytes)
     }
 

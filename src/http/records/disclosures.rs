@@ -2,8 +2,8 @@
 //!
 //! `PUT` takes one document at a time, authorised like an attachment: the value of an erasable field
 //! (`daybook/erasable-value/v1`), or a disclosure of sealed fields. It is checked against the commitments of the
-//! statement, and kept encrypted. `GET` shows what is there, and for what was erased the tombstone; where nothing is
-//! left the answer is 410 with the tombstone's receipt.
+//! statement, and kept encrypted, as many of a version as [`crate::store::vault::values`] says. `GET` shows what is there,
+//! and for what was erased the tombstone; where nothing is left the answer is 410 with the tombstone's receipt.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use record::sealed::disclosure::{DISCLOSURE_BYTES_MAX, Disclosure};
 use record::statement::{Body, Erased, Record};
 use serde_json::{Value, json};
 use tlog::hash::{Hash, sha256};
-use tlog::ids::LeafIndex;
+use tlog::ids::{LeafIndex, TreeSize};
 
 use super::problem;
 use super::query::{Item, Query};
@@ -24,6 +24,7 @@ use crate::http::answer::{BYTES, Caching, json as json_answer};
 use crate::http::{App, Outcome, error};
 use crate::records::erase::{self, is_erased};
 use crate::store::vault::VaultError;
+use crate::store::vault::values::{Held, Put};
 
 /// The first line of an erasable field's value.
 const FIELD_KIND: &str = "daybook/erasable-value/v1\n";
@@ -35,6 +36,19 @@ struct Document {
     item: String,
     commitment: Hash,
     bytes: Vec<u8>,
+}
+
+/// Why a document is not kept.
+enum PutError {
+    Vault(VaultError),
+    /// It cannot be told whether it is erased.
+    Erasures(Problem),
+}
+
+impl From<VaultError> for PutError {
+    fn from(cause: VaultError) -> Self {
+        Self::Vault(cause)
+    }
 }
 
 fn vault_failed(cause: &VaultError) -> Problem {
@@ -59,21 +73,24 @@ impl App {
             return Err(problem::not_the_agencys(agency));
         }
         let document = document(leaf, &record, bytes).ok_or_else(problem::does_not_open)?;
-        let erasures = self.erasures(leaf)?;
-        if is_erased(&erasures, &document.item) {
-            return Err(problem::erased());
-        }
         let (mut key, mut nonce) = ([0; KEY_BYTES], [0; FILE_NONCE_BYTES]);
         self.random.fill(&mut key);
         self.random.fill(&mut nonce);
         let Document { item: name, commitment, bytes } = document;
-        let vault = &self.records()?.vault;
-        vault.put(leaf, &name, &commitment, &bytes, (key, nonce)).map_err(|cause| vault_failed(&cause))?;
-        // A tombstone that came meanwhile may have been carried out before the value was there.
-        let erasures = self.erasures(leaf)?;
-        if is_erased(&erasures, &name) {
-            vault.erase(leaf, |item| is_erased(&erasures, item)).map_err(|cause| vault_failed(&cause))?;
-            return Err(problem::erased());
+        let records = self.records()?;
+        let _room = records.room.set_aside(bytes.len() as u64).map_err(|reason| self.no_room(reason))?;
+        // Up to the committed head: a start carries out tombstones before anything is served, and all others are carried out
+        // after they were committed.
+        let is_gone = || {
+            let erasures = self.erasures(leaf, self.log.heads.committed()).map_err(PutError::Erasures)?;
+            Ok(is_erased(&erasures, &name))
+        };
+        match records.vault.put::<PutError>(leaf, &name, &commitment, &bytes, (key, nonce), is_gone) {
+            Ok(Put::Kept) => (),
+            Ok(Put::Erased) => return Err(problem::erased()),
+            Ok(Put::Full) => return Err(problem::shows_enough()),
+            Err(PutError::Vault(cause)) => return Err(vault_failed(&cause)),
+            Err(PutError::Erasures(problem)) => return Err(problem),
         }
         let kept =
             json!({ "index": item.index.get(), "leaf_hash": leaf.to_string(), "shows": pointers(&name) });
@@ -87,7 +104,9 @@ impl App {
         let told = Arc::clone(&gone);
         let outcome = self.on_disk(move |app| {
             let (item, record) = app.version(&leaf)?;
-            let erasures = app.erasures(&leaf)?;
+            let values = app.records()?.vault.of(&leaf).map_err(|cause| vault_failed(&cause))?;
+            // Asked for after the values: what is gone from there is erased by one of these.
+            let erasures = app.erasures(&leaf, app.log.published().head().size)?;
             let content = record.content.as_ref();
             let remaining = content.map(|content| erasures.remaining(content)).unwrap_or_default();
             let erased = content.map(|content| erased_items(content, &erasures)).unwrap_or_default();
@@ -95,14 +114,7 @@ impl App {
                 let _ = told.set(tombstone.index);
                 return Err(problem::erased());
             }
-            let values = app.records()?.vault.of(&leaf).map_err(|cause| vault_failed(&cause))?;
-            let shown: Vec<Value> = values
-                .into_iter()
-                .filter(|(item, _)| !is_erased(&erasures, item))
-                .map(|(item, bytes)| {
-                    json!({ "shows": pointers(&item), "document": String::from_utf8_lossy(&bytes) })
-                })
-                .collect();
+            let shown = app.shown(&leaf, values, &erasures)?;
             let erased: Vec<Value> = erased
                 .iter()
                 .map(|(item, tombstone)| {
@@ -145,8 +157,24 @@ impl App {
         }
     }
 
-    fn erasures(&self, leaf: &Hash) -> Result<Erasures, Problem> {
-        let size = self.log.published().head().size;
+    /// What is kept of a version and not erased. What is damaged is left out, and told to the operator.
+    fn shown(&self, leaf: &Hash, values: Vec<Held>, erasures: &Erasures) -> Result<Vec<Value>, Problem> {
+        let records = self.records()?;
+        let show = |(item, value): Held| match value {
+            _ if is_erased(erasures, &item) => None,
+            Ok(bytes) => {
+                Some(json!({ "shows": pointers(&item), "document": String::from_utf8_lossy(&bytes) }))
+            }
+            Err(cause) => {
+                records.damaged();
+                tracing::error!(%cause, %leaf, item, "a value is damaged and is not shown; its agency can show it again");
+                None
+            }
+        };
+        Ok(values.into_iter().filter_map(show).collect())
+    }
+
+    fn erasures(&self, leaf: &Hash, size: TreeSize) -> Result<Erasures, Problem> {
         erase::erasures(&self.log.index, &self.log.lookup, leaf, size).map_err(|cause| {
             tracing::error!(%cause, "the tombstones of a version cannot be read");
             error::internal()

@@ -27,6 +27,15 @@ pub(super) enum Slot {
     Judged(String),
 }
 
+impl Slot {
+    fn placed(&self) -> Option<&Placed> {
+        match self {
+            Self::Placed(_, placed) => Some(placed),
+            Self::Refused(_) | Self::Judged(_) => None,
+        }
+    }
+}
+
 /// A group whose outcomes come in order.
 pub(super) struct Group {
     pub(super) slots: Vec<Slot>,
@@ -77,12 +86,20 @@ impl App {
             },
         };
         let mut decided = decided.map_err(|error| self.add_failed(&AddError::Submit(error)));
-        if erases && let Err(problem) = self.carry_out_tombstones().await {
-            decided = Err(problem);
+        let mut known = Ok(());
+        if erases {
+            let placed = slots.iter().filter_map(Slot::placed);
+            let judged = decided.iter().flatten().filter_map(|decision| decision.as_ref().ok());
+            let entries = placed.chain(judged).map(|placed| placed.index).collect();
+            known = self.carry_out_tombstones(entries).await;
+            decided = decided.and_then(|decisions| known.clone().map(|()| decisions));
         }
         let mut decisions = decided.inspect(|decisions| self.count_decisions(decisions)).map(Vec::into_iter);
         let line = |slot| match (slot, &mut decisions) {
-            (Slot::Placed(leaf, placed), _) => Ok((leaf, placed)),
+            (Slot::Placed(leaf, placed), _) => match &known {
+                Ok(()) => Ok((leaf, placed)),
+                Err(problem) => Err(failure(problem)),
+            },
             (Slot::Refused(value), _) => Err(value),
             (Slot::Judged(leaf), Ok(decisions)) => match decisions.next() {
                 Some(decision) => line_of(leaf, decision),

@@ -101,24 +101,31 @@ impl App {
         })
     }
 
+    /// Where the outcome is unknown, nothing waits here for the tombstone's publication: [`crate::records::upkeep`] does.
     async fn decide_and_erase(self: Arc<Self>, bytes: Bytes) -> Result<Decision, Problem> {
         let decision = self.decide(bytes).await?;
-        if decision.is_ok() {
-            self.carry_out_tombstones().await?;
+        if let Ok(placed) = &decision {
+            self.carry_out_tombstones(vec![placed.index]).await?;
         }
         Ok(decision)
     }
 
-    /// Destroys what published tombstones say is gone. No tombstone is acknowledged before that.
-    pub(super) async fn carry_out_tombstones(self: &Arc<Self>) -> Result<(), Problem> {
-        let carried_out = self.run_blocking(|app| {
+    /// Destroys what published tombstones say is gone. No tombstone is acknowledged before that: `entries` are those that are
+    /// about to be.
+    pub(super) async fn carry_out_tombstones(
+        self: &Arc<Self>,
+        entries: Vec<LeafIndex>,
+    ) -> Result<(), Problem> {
+        let carried_out = self.run_blocking(move |app| {
             let size = app.log.published().head().size;
             let records = app.records()?;
-            let done = records.eraser.carry_out(&records.vault, &app.log.index, &app.log.lookup, size);
-            done.map_err(|cause| {
-                tracing::error!(%cause, "a tombstone is in the log and cannot be carried out");
-                error::add(&AddError::Submit(SubmitError::Unknown), |base| app.retry_seconds(base))
-            })
+            match records.carry_out(&app.log.index, &app.log.lookup, size) {
+                Err(cause) if !records.eraser.has_carried_out(&entries) => {
+                    tracing::error!(%cause, "a tombstone is in the log and cannot be carried out");
+                    Err(error::add(&AddError::Submit(SubmitError::Unknown), |base| app.retry_seconds(base)))
+                }
+                _ => Ok(()),
+            }
         });
         carried_out.await?
     }

@@ -6,10 +6,12 @@
 //! | 409 | `stale` | `stale_previous`; with `latest` |
 //! | 409 | `other-signatures` | `other_signatures`; with `latest` |
 //! | 409 | `clock` | `at_in_the_future`, `delegation_over`: by this log's clock, which is no rule of the log |
+//! | 409 | `shows-enough` | `shows_enough`: as many documents of a version as the log keeps |
 //! | 422 | `inadmissible` | the rule, such as `key_prefix`; with `field` where it is one |
 //! | 424 | `attachment-missing` | `attachment_missing`: not a rule of the log, and no monitor's business |
 //! | 429 | `too-many` | |
 
+use daemon::config::ByteSize;
 use daemon::problem::Problem;
 use http::StatusCode;
 use record::ids::AgencyId;
@@ -20,6 +22,7 @@ use crate::http::error::{self, sentence};
 use crate::records::Refused;
 use crate::records::admit::NotTaken;
 use crate::records::upload::UploadError;
+use crate::store::vault::values::{VERSION_BYTES_MAX, VERSION_DOCUMENTS_MAX};
 
 pub(super) fn refused(refused: &Refused) -> Problem {
     let detail = sentence(&refused.to_string());
@@ -150,6 +153,15 @@ pub(super) fn opening_differs() -> Problem {
 fn not_opening(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "does-not-open", "Does not open", detail)
         .with("reason", "does_not_open")
+}
+
+/// Status 409: the version has as many documents as are kept of one.
+pub(super) fn shows_enough() -> Problem {
+    let detail = format!(
+        "The log keeps at most {VERSION_DOCUMENTS_MAX} documents of a version, and {} in all. Nothing was stored. Show more          sealed fields in one disclosure.",
+        ByteSize(VERSION_BYTES_MAX)
+    );
+    Problem::new(StatusCode::CONFLICT, "shows-enough", "Shows enough", detail).with("reason", "shows_enough")
 }
 
 /// Status 410; `tombstone` is added by whoever has it at hand.

@@ -40,6 +40,7 @@ pub struct FaultDisk {
     fault: Mutex<Option<Fault>>,
     count: AtomicU64,
     log: Mutex<Vec<&'static str>>,
+    free: Mutex<Option<u64>>,
 }
 
 fn failure() -> io::Error {
@@ -57,6 +58,11 @@ impl FaultDisk {
     pub fn set(&self, fault: Option<Fault>) {
         self.count.store(0, Ordering::SeqCst);
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Claims to have so many bytes left; `None` for as many as it has.
+    pub fn set_free(&self, bytes: Option<u64>) {
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// Operations since the last [`FaultDisk::set`].
@@ -135,6 +141,7 @@ impl Disk for FaultDisk {
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        self.real.free_bytes(dir)
+        let claimed = *self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.map_or_else(|| self.real.free_bytes(dir), Ok)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! page 0: header
-//!   0  8  "DBINDX02": magic and format version        56  8  records
+//!   0  8  "DBINDX03": magic and format version        56  8  records
 //!   8  8  first leaf, u64 big-endian                  64  8  blocks of the filter
 //!  16  8  tree size after the last leaf               72 32  SHA-256 of fences and filter
 //!  24 32  root of the tree of that size              104 32  SHA-256 over the above
@@ -27,7 +27,7 @@ use tlog::ids::{TreeHead, TreeSize};
 use super::IndexError;
 use super::filter::{BLOCK_BYTES, Filter};
 
-const MAGIC: &[u8; 8] = b"DBINDX02";
+const MAGIC: &[u8; 8] = b"DBINDX03";
 const PAGE_BYTES: usize = 4096;
 const RECORD_BYTES: usize = HASH_BYTES + 8;
 const RECORDS_PER_PAGE: usize = 102;

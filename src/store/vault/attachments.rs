@@ -24,8 +24,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
 
+use super::database::Database;
 use super::file::{Incoming, Outgoing, ReadError, stored_bytes};
-use super::{Vault, VaultError, empty_log};
+use super::{Vault, VaultError};
 
 pub(super) const FOLDER: &str = "attachments";
 pub(super) const INCOMING: &str = "incoming";
@@ -139,14 +140,6 @@ impl Vault {
         Ok(Some((opening, outgoing)))
     }
 
-    /// Whether the attachment can still be read: its key is there.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn has_key(&self, commitment: &Hash) -> Result<bool, VaultError> {
-        Ok(key(&self.lock().1, commitment)?.is_some())
-    }
-
     /// The tombstone that took the attachment.
     ///
     /// # Errors
@@ -168,11 +161,11 @@ impl Vault {
     ) -> Result<bool, VaultError> {
         let open = self.lock();
         let (values, keys) = &*open;
-        // What does not open any more was half destroyed before.
-        if let Ok(Some((_, opening))) = opened(values, keys, commitment)
-            && !is_its(&opening)
-        {
-            return Ok(false);
+        match opened(values, keys, commitment) {
+            Ok(Some((_, opening))) if !is_its(&opening) => return Ok(false),
+            Err(error @ VaultError::Sqlite(_)) => return Err(error),
+            // What does not open any more was half destroyed before.
+            _ => (),
         }
         let index = i64::try_from(tombstone.get()).expect("an index of a log");
         let row = "INSERT OR IGNORE INTO erased (commitment, tombstone) VALUES (?1, ?2)";
@@ -238,19 +231,17 @@ impl Vault {
         }
     }
 
-    fn destroy(&self, values: &Connection, keys: &Connection, commitment: &Hash) -> Result<(), VaultError> {
-        if keys.execute("DELETE FROM attachment WHERE commitment = ?1", [commitment.as_bytes()])? > 0 {
-            empty_log(keys)?;
-        }
+    /// Goes to its end whatever an earlier call has done of it.
+    fn destroy(&self, values: &Database, keys: &Database, commitment: &Hash) -> Result<(), VaultError> {
+        keys.delete("DELETE FROM attachment WHERE commitment = ?1", [commitment.as_bytes()])?;
+        keys.settle()?;
         let file = self.file(commitment);
         if file.try_exists()? {
             self.disk.remove(&file)?;
             self.disk.sync_path(file.parent().expect("a file lies in a folder"))?;
         }
-        if values.execute("DELETE FROM attachment WHERE commitment = ?1", [commitment.as_bytes()])? > 0 {
-            empty_log(values)?;
-        }
-        Ok(())
+        values.delete("DELETE FROM attachment WHERE commitment = ?1", [commitment.as_bytes()])?;
+        values.settle()
     }
 }
 

@@ -1,29 +1,31 @@
 //! Values that may have to be erased, outside the tree: encrypted, each under a key of its own.
 //!
 //! ```text
-//! DIR/vault/values.sqlite   value(leaf, item, sealed)   what `record::erasable::store` makes of the value
+//! DIR/vault/values.sqlite   value(leaf, item, sealed)   what `record::erasable::store` makes of the value; see [`values`]
 //! DIR/vault/keys.sqlite     key(leaf, item, key)        what destroys it
 //! DIR/vault/attachments/    see [`attachments`]
 //! ```
 //!
-//! Erasing destroys the key first, overwrites it in its file, and empties the write-ahead log; then the value goes. Keys
-//! and values lie in two files so that a backup of the values alone is worth nothing; keep backups of the keys no longer
-//! than the law lets you keep what it calls erased.
+//! Erasing destroys the key first, overwrites it in its file, and empties the write-ahead log (`database.rs`); then the
+//! value goes. Keys and values lie in two files so that a backup of the values alone is worth nothing; keep backups of the
+//! keys no longer than the law lets you keep what it calls erased.
 //!
 //! Absent on purpose: who may read, and tombstones, which [`crate::records::erase`] follows.
 
 pub mod attachments;
+mod database;
 pub mod file;
+pub mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use record::erasable::store::{FILE_NONCE_BYTES, KEY_BYTES, RecordSecret, StoreError, decrypt, encrypt};
-use rusqlite::{Connection, OptionalExtension, params};
+use record::erasable::store::{FILE_NONCE_BYTES, KEY_BYTES, StoreError};
 use tlog::hash::Hash;
 
 use super::disk::Disk;
+use database::Database;
 
 const FOLDER: &str = "vault";
 /// The version of both databases.
@@ -63,6 +65,9 @@ pub enum VaultError {
     /// What lies beside an attachment does not open its commitment.
     #[error("what is kept for the erasable attachment {0} does not open it")]
     Opening(Hash),
+    /// A value's key is gone, and no tombstone took it.
+    #[error("the key of an erasable value is gone")]
+    NoKey,
     /// What was deleted is still in the write-ahead log.
     #[error("what was erased is still in a write-ahead log, because another program has the database open")]
     Busy,
@@ -78,7 +83,7 @@ pub struct Vault {
     /// Makes names of files written aside unique within the process.
     incoming: AtomicU64,
     /// Used by one caller at a time: values first, then keys.
-    open: Mutex<(Connection, Connection)>,
+    open: Mutex<(Database, Database)>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -92,7 +97,7 @@ pub type Secrets = ([u8; KEY_BYTES], [u8; FILE_NONCE_BYTES]);
 
 impl Vault {
     /// Opens the vault in the log's directory, creating it if there is none. What was left half written there is
-    /// removed.
+    /// removed, and what was deleted and not yet erased is.
     ///
     /// # Errors
     /// [`VaultError`], here and below.
@@ -105,114 +110,14 @@ impl Vault {
             }
             _ => disk.create_dir_all(&incoming).map_err(|error| VaultError::Io(incoming, error))?,
         }
-        let values = connect(&folder.join("values.sqlite"), VALUES)?;
-        let keys = connect(&folder.join("keys.sqlite"), KEYS)?;
+        let values = Database::open(&folder.join("values.sqlite"), VALUES)?;
+        let keys = Database::open(&folder.join("keys.sqlite"), KEYS)?;
         Ok(Self { folder, disk, incoming: AtomicU64::new(0), open: Mutex::new((values, keys)) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Connection, Connection)> {
+    fn lock(&self) -> MutexGuard<'_, (Database, Database)> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Keeps a value of the version with this leaf hash. Durable when it returns; the same item again is replaced.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn put(
-        &self,
-        leaf: &Hash,
-        item: &str,
-        commitment: &Hash,
-        value: &[u8],
-        (key, nonce): Secrets,
-    ) -> Result<(), VaultError> {
-        let secret = RecordSecret::new(key);
-        let sealed = encrypt(&secret, nonce, commitment, value);
-        let open = self.lock();
-        let (values, keys) = &*open;
-        let leaf = leaf.as_bytes().as_slice();
-        // A key without its value is harmless; a value without its key is lost.
-        keys.execute(
-            "INSERT OR REPLACE INTO key (leaf, item, key) VALUES (?1, ?2, ?3)",
-            params![leaf, item, secret.as_bytes()],
-        )?;
-        values.execute(
-            "INSERT OR REPLACE INTO value (leaf, item, commitment, sealed) VALUES (?1, ?2, ?3, ?4)",
-            params![leaf, item, commitment.as_bytes(), sealed],
-        )?;
-        Ok(())
-    }
-
-    /// Every value of a version that is there, by item.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn of(&self, leaf: &Hash) -> Result<Vec<(String, Vec<u8>)>, VaultError> {
-        let open = self.lock();
-        let (values, keys) = &*open;
-        let mut query = values
-            .prepare_cached("SELECT item, commitment, sealed FROM value WHERE leaf = ?1 ORDER BY item")?;
-        let columns = |row: &rusqlite::Row<'_>| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?))
-        };
-        let rows: Result<Vec<_>, _> = query.query_map([leaf.as_bytes().as_slice()], columns)?.collect();
-        let mut out = Vec::new();
-        for (item, commitment, sealed) in rows? {
-            let key = keys
-                .prepare_cached("SELECT key FROM key WHERE leaf = ?1 AND item = ?2")?
-                .query_row(params![leaf.as_bytes(), item], |row| row.get::<_, [u8; KEY_BYTES]>(0))
-                .optional()?;
-            // Erased between the two files.
-            let Some(key) = key else { continue };
-            let value = decrypt(&RecordSecret::new(key), &Hash::from_bytes(commitment), &sealed)?;
-            out.push((item, value));
-        }
-        Ok(out)
-    }
-
-    /// Destroys the values of a version of which `is_erased` says so, key first. Gone from both files when it returns.
-    ///
-    /// # Errors
-    /// As above; it is to be tried again.
-    pub fn erase(&self, leaf: &Hash, is_erased: impl Fn(&str) -> bool) -> Result<usize, VaultError> {
-        let open = self.lock();
-        let mut erased = 0;
-        for (connection, table) in [(&open.1, "key"), (&open.0, "value")] {
-            let mut query = connection.prepare(&format!("SELECT item FROM {table} WHERE leaf = ?1"))?;
-            let items: Result<Vec<String>, _> =
-                query.query_map([leaf.as_bytes().as_slice()], |row| row.get(0))?.collect();
-            let gone: Vec<String> = items?.into_iter().filter(|item| is_erased(item)).collect();
-            for item in &gone {
-                let statement = format!("DELETE FROM {table} WHERE leaf = ?1 AND item = ?2");
-                connection.execute(&statement, params![leaf.as_bytes(), item])?;
-            }
-            if !gone.is_empty() {
-                empty_log(connection)?;
-                erased += 1;
-            }
-        }
-        Ok(erased)
-    }
-}
-
-/// Moves everything from the write-ahead log to its place, where what was deleted has been overwritten, and empties it.
-fn empty_log(connection: &Connection) -> Result<(), VaultError> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 { Ok(()) } else { Err(VaultError::Busy) }
-}
-
-fn connect(path: &Path, schema: &str) -> Result<Connection, VaultError> {
-    let connection = Connection::open(path)?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > VERSION {
-        return Err(VaultError::Newer(path.to_owned(), version));
-    }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", "ON")?;
-    connection.execute_batch(schema)?;
-    connection.pragma_update(None, "user_version", VERSION)?;
-    Ok(connection)
 }
 
 #[cfg(test)]
