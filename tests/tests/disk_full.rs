@@ -1,9 +1,15 @@
 //! A disk that is really full: the log on a small file system of its own, filled to the brim and given room again.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use tests::server::{Server, Site, exchange};
+use tests::letters::{Letter, open, post};
+use tests::records::{Office, World};
+use tests::server::{ORIGIN, Server, Site, exchange, exchange_on};
+use tests::uploads::{header, upload};
+use tlog::hash::sha256;
 
 /// Room for the journal's two segments and some entries.
 const SMALL: &str = "size=208m";
@@ -20,8 +26,8 @@ struct Small {
 
 impl Small {
     /// `None`, and a loud line, where nothing can be mounted.
-    fn new() -> Option<Self> {
-        let site = Site::new("open");
+    fn new(admission: &str) -> Option<Self> {
+        let site = Site::new(admission);
         let mount = site.root().join("small");
         std::fs::create_dir_all(&mount).expect("a folder");
         let path = mount.to_string_lossy().into_owned();
@@ -54,6 +60,18 @@ impl Drop for Small {
     }
 }
 
+/// Looks at a condition again and again, for ten seconds at most.
+fn eventually(mut holds: impl FnMut() -> bool) {
+    let held = (0..200).any(|_| {
+        let holds = holds();
+        if !holds {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        holds
+    });
+    assert!(held, "it never holds");
+}
+
 fn entry(number: u64) -> Vec<u8> {
     let mut entry = number.to_be_bytes().to_vec();
     entry.resize(ENTRY_BYTES, b'.');
@@ -83,7 +101,7 @@ fn holds(server: &Server, answered: u64) {
 
 #[test]
 fn below_the_floor_writes_stop_reads_go_on_and_room_heals_it() {
-    let Some(small) = Small::new() else { return };
+    let Some(small) = Small::new("open") else { return };
     let site = &small.site;
     site.configure("free_space_min = \"1MiB\"", "free_space_min = \"40MiB\"");
     let server = site.start();
@@ -108,7 +126,7 @@ fn below_the_floor_writes_stop_reads_go_on_and_room_heals_it() {
 
 #[test]
 fn without_a_floor_a_full_disk_stops_the_log_and_loses_nothing() {
-    let Some(small) = Small::new() else { return };
+    let Some(small) = Small::new("open") else { return };
     let site = &small.site;
     site.configure("free_space_min = \"1MiB\"", "free_space_min = \"0\"");
     let server = site.start();
@@ -130,4 +148,51 @@ fn without_a_floor_a_full_disk_stops_the_log_and_loses_nothing() {
     drop(server);
     let checked = tests::server::daybook(&["fsck", &site.dir().to_string_lossy()]);
     assert!(checked.status.success(), "{checked:?}");
+}
+
+/// Begins an upload and sends so many bytes of it, no more.
+fn begin(server: &Server, office: &Office, contents: &[u8], bytes: usize) -> TcpStream {
+    let path = format!("/blobs/{}", sha256(contents));
+    let note = header(office, &upload(office, &path, contents));
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/octet-stream\r\ndaybook-upload: {note}\r\n\
+         content-length: {}\r\n\r\n",
+        contents.len()
+    );
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
+    stream.write_all(head.as_bytes()).expect("sent");
+    // A server that refuses may close before everything is sent.
+    let _ = stream.write_all(&contents[..bytes]);
+    stream
+}
+
+#[test]
+fn uploads_at_the_same_time_leave_the_floor_free_together() {
+    const UPLOAD_BYTES: usize = 30 << 20;
+    let Some(small) = Small::new("records") else { return };
+    let site = &small.site;
+    site.configure("free_space_min = \"1MiB\"", "free_space_min = \"40MiB\"");
+    let server = site.start();
+    let (world, office) = (World::new(ORIGIN), Office::new("treasury.example"));
+    for statement in open(&world, &office) {
+        post(&statement).good(server.address());
+    }
+    let contents = |fill: u8| vec![fill; UPLOAD_BYTES];
+    let slow = begin(&server, &office, &contents(1), 1 << 20);
+    let incoming = site.dir().join("blobs/incoming");
+    eventually(|| std::fs::read_dir(&incoming).expect("a folder").count() == 1);
+    let refused = exchange_on(begin(&server, &office, &contents(2), 0), b"").expect("an answer");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.json()["type"], "urn:daybook:problem:not-taking-entries");
+    assert!(refused.text().contains("uploads under way") && !refused.header("retry-after").is_empty());
+    let letter = Letter::new(&world, &office, "A");
+    letter.publish(&office, server.address());
+    assert_eq!(server.admin("/readyz").status, 200, "what is small goes on");
+    drop(slow);
+    eventually(|| {
+        let whole = begin(&server, &office, &contents(2), UPLOAD_BYTES);
+        exchange_on(whole, b"").is_ok_and(|answer| answer.status == 200)
+    });
+    assert_eq!(server.get(&format!("/blobs/{}", sha256(&contents(2)))).body.len(), UPLOAD_BYTES);
+    assert_eq!(server.stop(), 0);
 }
