@@ -13,11 +13,13 @@
 //! ```
 //!
 //! Evidence and the last verified heads are files of their own so that no damage to the database loses them: a log
-//! with an evidence file is misbehaving whatever the database says.
+//! with an evidence file is misbehaving whatever the database says, and one with evidence in the database whatever
+//! became of the file.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use daemon::lock::{FileLock, LockError};
 use tlog::hash::sha256;
@@ -25,6 +27,12 @@ use tlog::ids::Origin;
 
 /// The longest file that is read back whole.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// How the name of a file ends that is being written.
+const UNFINISHED: &str = "new";
+
+/// Files that this process began to write: two writers of one file do not get into each other's way.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 /// Why a directory cannot be worked in.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +73,26 @@ impl Folder {
             let path = self.root.join(name);
             std::fs::create_dir_all(&path).map_err(|error| FolderError::Io(path, error))?;
         }
-        Ok(FileLock::take(&self.root.join("lock"))?)
+        let lock = FileLock::take(&self.root.join("lock"))?;
+        self.sweep().map_err(|error| FolderError::Io(self.root.clone(), error))?;
+        Ok(lock)
+    }
+
+    /// Removes what an earlier process began to write and did not finish.
+    fn sweep(&self) -> io::Result<()> {
+        let mut folders = vec![self.root.join("evidence"), self.root.join("alarms")];
+        for log in std::fs::read_dir(self.root.join("logs"))? {
+            folders.push(log?.path());
+        }
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            for file in std::fs::read_dir(folder)? {
+                let path = file?.path();
+                if path.extension().is_some_and(|end| end == UNFINISHED) {
+                    std::fs::remove_file(path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The directory.
@@ -125,11 +152,18 @@ impl Folder {
         let parent = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(parent)?;
         let mut aside = path.clone().into_os_string();
-        aside.push(".new");
-        let mut file = File::create(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, &path)?;
+        aside.push(format!(".{}.{UNFINISHED}", BEGUN.fetch_add(1, Ordering::Relaxed)));
+        let whole = || {
+            let mut file = File::options().write(true).create_new(true).open(&aside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&aside, &path)
+        };
+        if let Err(error) = whole() {
+            // It may not be there; what matters is the first error.
+            let _ = std::fs::remove_file(&aside);
+            return Err(error);
+        }
         File::open(parent)?.sync_all()?;
         Ok(path)
     }
@@ -157,5 +191,39 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
             Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{}: too long", path.display())))
         }
         Ok(_) => std::fs::read(path).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_writers_of_one_file_leave_it_whole_and_nothing_beside_it() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path());
+        let lock = folder.open().unwrap();
+        let bytes = |number: u8| vec![number; 100_000];
+        std::thread::scope(|scope| {
+            for number in 0..8_u8 {
+                let folder = &folder;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        folder.write(Path::new("evidence/1.evidence"), &bytes(number)).unwrap();
+                    }
+                });
+            }
+        });
+        let kept = read(&folder.evidence().join("1.evidence")).unwrap().unwrap();
+        assert_eq!(kept, bytes(kept[0]));
+        assert_eq!(std::fs::read_dir(folder.evidence()).unwrap().count(), 1);
+        drop(lock);
+        std::fs::write(folder.evidence().join("2.evidence.7.new"), b"half").unwrap();
+        let _lock = folder.open().unwrap();
+        assert_eq!(
+            std::fs::read_dir(folder.evidence()).unwrap().count(),
+            1,
+            "what was not finished is removed"
+        );
     }
 }
