@@ -6,6 +6,9 @@
 
 mod entries;
 
+use std::path::Path;
+use std::sync::PoisonError;
+
 use record::evidence::file::EvidenceFile;
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::evidence::fork::{self, ForkSearch, Step};
@@ -17,9 +20,14 @@ use tlog::verify_tiles::AuthenticTiles;
 
 use crate::case::{Case, CaseError};
 use crate::folder;
+use crate::report::OWN;
+use crate::store::EvidenceRow;
 use crate::tiles::{Tiles, prove_nodes};
 
 pub use entries::Shown;
+
+/// Evidence of one form about one log that is written: more proves nothing more, and a liar can make it without end.
+const EVIDENCE_MAX: usize = 64;
 
 /// A signed tree and where its hashes are read.
 pub struct View<'a, T> {
@@ -126,21 +134,7 @@ impl Case {
             tracing::error!(origin = self.origin(), "evidence that does not verify was not written");
             return Ok(None);
         }
-        let id = evidence.id().to_string();
-        let relative = format!("evidence/{id}.evidence");
-        let path = self.folder.root().join(&relative);
-        if folder::read(&path).ok().flatten().as_deref() != Some(&bytes[..]) {
-            self.folder.write(relative.as_ref(), &bytes).map_err(CaseError::io(&path))?;
-        }
-        if self.store.keep_evidence(self.origin(), &id, evidence.form(), &relative, self.now())? {
-            let form = evidence.form();
-            tracing::error!(
-                origin = self.origin(),
-                form,
-                file = relative,
-                "MISBEHAVIOUR: evidence was written"
-            );
-        }
+        let Some(relative) = self.keep_file(evidence, bytes)? else { return Ok(None) };
         // A witness's lie is not the log's.
         if evidence.role() == Role::Log {
             self.learn(|facts| {
@@ -150,18 +144,99 @@ impl Case {
         Ok(Some(relative))
     }
 
-    /// Evidence files that are on disk count, whatever the database says.
+    /// Writes the file and remembers it with its bytes. Two finders of one contradiction may have it in different
+    /// signatures: the first one's stays.
+    fn keep_file(&self, evidence: &EvidenceFile, bytes: Vec<u8>) -> Result<Option<String>, CaseError> {
+        let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, form) = (evidence.id().to_string(), evidence.form());
+        let relative = format!("evidence/{id}.evidence");
+        let all = self.store.evidence(self.origin())?;
+        let mut alike = all.iter().filter(|row| row.kind == form);
+        if !alike.clone().any(|row| row.id == id)
+            && let Some(enough) = alike.nth(EVIDENCE_MAX - 1)
+        {
+            tracing::warn!(origin = self.origin(), form, "proved so often already that no more is written");
+            return Ok(Some(enough.file.clone()));
+        }
+        let bytes = self.store.evidence_bytes(&id)?.unwrap_or(bytes);
+        let path = self.folder.root().join(&relative);
+        if self.holds(&path, &id).is_none() {
+            self.folder.write(relative.as_ref(), &bytes).map_err(CaseError::io(&path))?;
+        }
+        let row = EvidenceRow {
+            id,
+            origin: self.origin().to_owned(),
+            kind: form.to_owned(),
+            file: relative.clone(),
+        };
+        if self.store.keep_evidence(&row, &bytes, self.now())? {
+            tracing::error!(
+                origin = self.origin(),
+                form,
+                file = relative,
+                "MISBEHAVIOUR: evidence was written"
+            );
+        }
+        Ok(Some(relative))
+    }
+
+    /// The evidence of this name in a file, if it is there and holds.
+    fn holds(&self, path: &Path, id: &str) -> Option<EvidenceFile> {
+        let bytes = folder::read(path).ok().flatten()?;
+        let evidence = EvidenceFile::parse(&bytes).ok()?;
+        let holds = evidence.verify(std::slice::from_ref(evidence.accused())).is_ok();
+        (holds && evidence.id().to_string() == id).then_some(evidence)
+    }
+
+    /// Takes up the evidence that was found before. A row counts when its file is gone, a file when its row is: whoever
+    /// moves, deletes or damages one of them clears nothing. A file that is not right is written again, and that is said.
     pub(crate) fn recall_evidence(&self) -> Result<(), CaseError> {
+        let rows = self.store.evidence(self.origin())?;
+        for row in &rows {
+            if row.accuses_log() {
+                self.learn(|facts| {
+                    facts.evidence.get_or_insert_with(|| row.file.clone());
+                });
+            }
+            self.recall_file(row)?;
+        }
         let place = self.folder.evidence();
         let trust = &self.followed.trust;
         let keys: Vec<_> = trust.log_keys().iter().chain(trust.witness_keys()).cloned().collect();
         for file in self.folder.evidence_files().map_err(CaseError::io(&place))? {
-            let Some(bytes) = folder::read(&file).map_err(CaseError::io(&file))? else { continue };
-            let Ok(evidence) = EvidenceFile::parse(&bytes) else { continue };
-            if *evidence.origin() == self.followed.origin && evidence.verify(&keys).is_ok() {
+            // A file that cannot be read is no reason not to start; fsck tells of it.
+            let bytes = folder::read(&file).ok().flatten();
+            let Some(evidence) = bytes.and_then(|bytes| EvidenceFile::parse(&bytes).ok()) else { continue };
+            let known = rows.iter().any(|row| row.id == evidence.id().to_string());
+            if !known && *evidence.origin() == self.followed.origin && evidence.verify(&keys).is_ok() {
                 self.keep(&evidence)?;
             }
         }
+        Ok(())
+    }
+
+    fn recall_file(&self, row: &EvidenceRow) -> Result<(), CaseError> {
+        let path = self.folder.root().join(&row.file);
+        let kept = self.store.evidence_bytes(&row.id)?;
+        if let Some(evidence) = self.holds(&path, &row.id) {
+            if kept.is_none() {
+                self.store.keep_evidence(row, &evidence.to_bytes(), self.now())?;
+            }
+            return Ok(());
+        }
+        let said = match kept {
+            Some(bytes) => {
+                self.folder.write(row.file.as_ref(), &bytes).map_err(CaseError::io(&path))?;
+                format!("{} was missing or damaged, and was written again from the database", row.file)
+            }
+            None => format!(
+                "{} is missing or damaged, and the database does not have its bytes: put it back from a copy",
+                row.file
+            ),
+        };
+        tracing::error!(origin = self.origin(), said);
+        self.alarm(OWN, &row.file, &said)?;
+        self.note_repair(said);
         Ok(())
     }
 }

@@ -5,8 +5,9 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use daemon::clock::Clock;
 use tlog::checkpoint::VerifiedCheckpoint;
@@ -15,12 +16,16 @@ use tlog::note::Note;
 
 use crate::archive::Archive;
 use crate::config::Followed;
+use crate::crosscheck::Other;
 use crate::feed::Feed;
 use crate::folder::{Folder, origin_hash};
 use crate::report;
 use crate::source::{Network, Source};
-use crate::store::{Alarm, Store, StoreError};
-use crate::verdict::{Facts, Patience, SILENCE_MILLIS_MIN, State, Verdict, judge};
+use crate::store::{Alarm, RECALLED, Store, StoreError};
+use crate::verdict::{Facts, Patience, State, Verdict, judge};
+
+/// How often it is remembered at most that all of a log was read.
+const READ_MILLIS: u64 = 10_000;
 
 /// Why a monitor cannot go on: what it finds could not be remembered. It ends, and says so.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,25 @@ pub struct Pace {
     pub seconds_left: Option<u64>,
 }
 
+impl Pace {
+    /// The pace at which so many were done in this time, and the time that those which are left take.
+    #[must_use]
+    pub fn of(done: u64, left: u64, spent: Duration) -> Self {
+        let seconds = spent.as_secs_f64();
+        if left == 0 || done == 0 || seconds <= 0.0 {
+            return Self::default();
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rate and an estimate, both positive and far from any limit"
+        )]
+        let rate = (done as f64 / seconds) as u64;
+        Self { entries_per_second: Some(rate), seconds_left: left.checked_div(rate) }
+    }
+}
+
 /// What is known of a log now.
 #[derive(Clone, Debug, Default)]
 struct Known {
@@ -55,6 +79,12 @@ struct Known {
     verified: Option<VerifiedCheckpoint>,
     start: Option<TreeSize>,
     pace: Pace,
+    /// When the statements that are judged now began to be, and at which: while they are a backlog.
+    judging: Option<(Duration, u64)>,
+    /// What the others said last.
+    others: Vec<Other>,
+    /// What was found damaged beside the database at the start, in words.
+    repaired: Vec<String>,
 }
 
 /// One log.
@@ -77,6 +107,10 @@ pub struct Case {
     pub hash: String,
     /// Our own hashes turned out to be damaged; the follower makes them anew.
     damaged: AtomicBool,
+    /// Whose turn it is to be proved, of the heads that do not fit.
+    pub(crate) turn: AtomicUsize,
+    /// Held while evidence is kept: its file and its row are of one mind.
+    pub(crate) keeping: Mutex<()>,
     /// Written by the follower and by whoever finds evidence; read by everyone.
     known: Mutex<Known>,
 }
@@ -110,6 +144,8 @@ impl Case {
             feed: Feed::default(),
             hash: origin_hash(&followed.origin),
             damaged: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
+            keeping: Mutex::new(()),
             known: Mutex::new(Known::default()),
             followed,
         };
@@ -133,11 +169,33 @@ impl Case {
                 self.set_verified(verified);
             }
         }
-        self.recall_evidence()
+        // What was verified before our database was lost is still signed.
+        let recalled = self.recalled()?.map_or(0, TreeSize::get);
+        let read_at = self.store.read_at(self.origin())?;
+        self.learn(|facts| {
+            facts.signed = facts.signed.max(recalled);
+            facts.read_at = read_at;
+        });
+        self.recall_evidence()?;
+        self.refresh_damage()
+    }
+
+    /// The largest head that was verified before our database or our hashes were lost, and that nothing led to since.
+    pub(crate) fn recalled(&self) -> Result<Option<TreeSize>, CaseError> {
+        let waiting = self.store.pending(self.origin())?;
+        Ok(waiting.iter().rev().find(|one| one.source == RECALLED).map(|one| one.head.size))
+    }
+
+    /// Lets a head wait that was verified before: everything must lead to it again.
+    pub(crate) fn wait_again(&self, verified: &VerifiedCheckpoint) -> Result<(), CaseError> {
+        let (head, note) = (verified.head(), verified.note().to_bytes());
+        self.store.reopen(self.origin(), head, &note, self.now())?;
+        self.learn(|facts| facts.signed = facts.signed.max(head.size.get()));
+        Ok(())
     }
 
     /// A note that we wrote ourselves; it is verified again all the same.
-    fn own_note(&self, bytes: &[u8]) -> Option<VerifiedCheckpoint> {
+    pub(crate) fn own_note(&self, bytes: &[u8]) -> Option<VerifiedCheckpoint> {
         self.followed.trust.signed(&Note::parse(bytes).ok()?).ok()
     }
 
@@ -176,30 +234,68 @@ impl Case {
     }
 
     /// How fast a backlog is worked off.
+    ///
+    /// Entries come first; where all are verified, statements are counted that are to be judged.
     #[must_use]
     pub fn pace(&self) -> Pace {
-        self.known().pace
+        let known = self.known();
+        let (Some((since, begun)), Some(judged)) = (known.judging, known.facts.judged) else {
+            return known.pace;
+        };
+        if known.pace != Pace::default() || known.facts.signed > known.facts.verified {
+            return known.pace;
+        }
+        let spent = self.clock.monotonic().saturating_sub(since);
+        Pace::of(judged - begun, known.facts.verified.saturating_sub(judged), spent)
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        let followed = &self.followed;
+        Patience {
+            poll: followed.poll,
+            stale_after: followed.stale_after,
+            unchanged_max: followed.unchanged_max,
+        }
     }
 
     /// State and reason, now.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let followed = &self.followed;
-        let patience = Patience {
-            poll: followed.poll,
-            stale_after: followed.stale_after,
-            unchanged_max: followed.unchanged_max,
-        };
-        judge(&self.facts(), &patience, self.now())
+        judge(&self.facts(), &self.patience(), self.now())
     }
 
-    /// Whether nothing was heard for longer than an outage of a moment takes.
+    /// What the others said last.
     #[must_use]
-    pub(crate) fn is_silent(&self) -> bool {
-        let facts = self.facts();
-        let longest = u64::try_from((self.followed.poll * 3).as_millis()).unwrap_or(u64::MAX);
-        let silent = |heard: u64| self.now().saturating_sub(heard) > longest.max(SILENCE_MILLIS_MIN);
-        facts.silence.is_some() && facts.heard_at.is_none_or(silent)
+    pub fn others(&self) -> Vec<Other> {
+        self.known().others.clone()
+    }
+
+    pub(crate) fn set_others(&self, others: Vec<Other>) {
+        self.known().others = others;
+    }
+
+    /// What was found damaged beside the database at the start, in words.
+    #[must_use]
+    pub fn repaired(&self) -> Vec<String> {
+        self.known().repaired.clone()
+    }
+
+    pub(crate) fn note_repair(&self, what: String) {
+        self.known().repaired.push(what);
+    }
+
+    /// Nothing was left unread, now.
+    pub(crate) fn note_read(&self) -> Result<(), CaseError> {
+        let now = self.now();
+        self.learn(|facts| {
+            facts.read_at = Some(now);
+            facts.unread = None;
+        });
+        let known = self.store.read_at(self.origin())?;
+        if known.is_none_or(|known| now.abs_diff(known) >= READ_MILLIS) {
+            self.store.set_read_at(self.origin(), now)?;
+        }
+        Ok(())
     }
 
     /// Whether the log was caught; its head does not move any more.
@@ -215,6 +311,19 @@ impl Case {
 
     pub(crate) fn set_pace(&self, pace: Pace) {
         self.known().pace = pace;
+    }
+
+    /// So many statements are judged.
+    pub(crate) fn set_judged(&self, judged: u64) {
+        let now = self.clock.monotonic();
+        let mut known = self.known();
+        known.facts.judged = Some(judged);
+        let goes_on = known.judging.is_some_and(|(_, begun)| begun <= judged);
+        if judged >= known.facts.verified {
+            known.judging = None;
+        } else if !goes_on {
+            known.judging = Some((now, judged));
+        }
     }
 
     pub(crate) fn set_start(&self, start: TreeSize) {
@@ -276,6 +385,7 @@ impl Case {
                 report::DAMAGE,
                 report::UNSIGNED,
                 report::FORK,
+                report::HEADS,
                 report::OWN,
                 report::INADMISSIBLE,
                 report::GENESIS,

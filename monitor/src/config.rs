@@ -172,6 +172,9 @@ pub struct LogConfig {
     pub stale_after: HumanDuration,
     /// For a log whose checkpoints state no time: it is stale when the tree has not grown for so long.
     pub unchanged_max: Option<HumanDuration>,
+    /// An alert tells of what is to be verified or judged when it was not caught up with for so long.
+    #[serde(default = "default_behind")]
+    pub behind_after: HumanDuration,
     /// Whether the level 0 tiles are fetched as well and compared with the entries.
     #[serde(default = "default_true")]
     pub compare_tiles: bool,
@@ -188,6 +191,10 @@ pub type VerifierKeyText = String;
 
 fn default_stale() -> HumanDuration {
     HumanDuration(Duration::from_secs(180))
+}
+
+fn default_behind() -> HumanDuration {
+    HumanDuration(Duration::from_secs(3600))
 }
 
 fn default_true() -> bool {
@@ -213,6 +220,8 @@ pub struct Followed {
     pub stale_after: Duration,
     /// See [`LogConfig::unchanged_max`].
     pub unchanged_max: Option<Duration>,
+    /// See [`LogConfig::behind_after`].
+    pub behind_after: Duration,
     /// See [`LogConfig::compare_tiles`].
     pub compare_tiles: bool,
     /// Monitoring prefixes of witnesses.
@@ -288,6 +297,7 @@ impl LogConfig {
             poll: self.poll.map_or_else(|| usual_poll(&self.source), |poll| poll.0),
             stale_after: self.stale_after.0,
             unchanged_max: self.unchanged_max.map(|longest| longest.0),
+            behind_after: self.behind_after.0,
             compare_tiles: self.compare_tiles,
             witnesses: self.witnesses.clone(),
             values: self.values,

@@ -2,14 +2,22 @@
 //!
 //! `GET <prefix>/<origin hash>/checkpoint` (C2SP tlog-witness) and `GET <monitor>/heads/<origin hash>`. What comes
 //! back is a head like any other: signed by the log or refused, kept, judged. A witness that does not answer is
-//! silent, no more.
+//! silent, no more; one that shows what the log has not signed is told of.
 
 use serde::Serialize;
 use tlog::note::NOTE_BYTES_MAX;
 
 use crate::case::{Case, CaseError};
 use crate::judge::Seen;
+use crate::report::ELSEWHERE;
 use crate::source::Network;
+
+/// Every answer.
+pub const ANSWERS: [&str; 7] = ["same", "older", "kept", "contradiction", "none", REFUSED, SILENT];
+/// It shows what the log has not signed.
+const REFUSED: &str = "refused";
+/// It does not answer.
+const SILENT: &str = "silent";
 
 /// What one of the others said.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +55,29 @@ impl Case {
         let witnesses =
             self.followed.witnesses.iter().map(|url| format!("{}/{}/checkpoint", base(url), self.hash));
         let monitors = peers.iter().map(|url| format!("{}/heads/{}", base(url), self.hash));
-        witnesses.chain(monitors).map(|url| self.ask(network, url)).collect()
+        let others: Vec<Other> =
+            witnesses.chain(monitors).map(|url| self.ask(network, url)).collect::<Result<_, _>>()?;
+        self.note_others(&others)?;
+        self.set_others(others.clone());
+        Ok(others)
+    }
+
+    /// Whoever shows as a head of this log what the log has not signed is told of; whoever shows something else since then
+    /// is well again. It is no fault of the log's. Silence says nothing.
+    fn note_others(&self, others: &[Other]) -> Result<(), CaseError> {
+        let mut well = Vec::new();
+        for other in others {
+            if other.answer == REFUSED {
+                self.alarm(
+                    ELSEWHERE,
+                    &other.url,
+                    &format!("what it shows is no head of this log: {}", other.detail),
+                )?;
+            } else if other.answer != SILENT {
+                well.push(other.url.clone());
+            }
+        }
+        self.clear_about(ELSEWHERE, &well)
     }
 
     /// Asks for one head.
@@ -59,14 +89,14 @@ impl Case {
         let bytes = match network.get(&url, NOTE_BYTES_MAX) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return other(url, "none", "knows no head of this log".to_owned()),
-            Err(error) => return other(url, "silent", error.to_string()),
+            Err(error) => return other(url, SILENT, error.to_string()),
         };
         match self.show(&bytes, &url)? {
             Ok(seen) => {
                 let (answer, detail, evidence) = answer_of(&seen);
                 Ok(Other { url, answer, detail, evidence })
             }
-            Err(why) => other(url, "refused", why),
+            Err(why) => other(url, REFUSED, why),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One round:
 //! 1. every source's checkpoint is taken, kept and judged as any head is ([`crate::judge`]);
-//! 2. of the heads that wait, the largest that the policy accepts and that the log serves becomes the target;
+//! 2. the head that is served, or of those that wait the largest that the policy accepts, becomes the target;
 //! 3. it is tied to the verified head and to those that wait before it, with tiles of the target's tree: a fork is
 //!    found here, before anything else is read, and becomes evidence;
 //! 4. the tree is rebuilt from the entry bytes up to it, and the root compared: a consistency proof alone is not
@@ -22,20 +22,23 @@ use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
 use tlog::checkpoint::VerifiedCheckpoint;
-use tlog::ids::TreeSize;
+use tlog::ids::{TreeHead, TreeSize};
 use tlog::note::Note;
 
 use crate::case::{Case, CaseError};
 use crate::edge::Edge;
 use crate::rebuild::Damage;
 use crate::report::{OWN, QUORUM, UNSIGNED, WITHHELD};
-use crate::store::HeadRow;
+use crate::store::{RECALLED, WaitingHead};
 use tie::Tie;
 
 /// How often progress within a large backlog is made durable.
 const COMMIT_PAUSE: Duration = Duration::from_secs(5);
 /// Damaged objects that are looked at again in one round.
 const RECHECKS_MAX: usize = 64;
+/// Heads that are looked at in one round for one to verify next.
+const CANDIDATES_MAX: usize = 256;
+
 /// Follows one log. The only one that moves its verified head.
 #[derive(Debug)]
 pub struct Follower {
@@ -66,6 +69,13 @@ impl Follower {
     pub fn new(case: Arc<Case>, shutdown: Shutdown) -> Result<Self, CaseError> {
         let row = case.store.log(case.origin())?;
         let edge = row.and_then(|row| Edge::from_peaks(row.reached, &row.peaks).ok());
+        if let (Some(edge), Some(verified)) = (&edge, case.verified())
+            && edge.size() == verified.head().size
+            && edge.head() != verified.head()
+        {
+            tracing::error!(origin = case.origin(), "where our own tree ends is damaged");
+            case.mark_damaged();
+        }
         let committed_at = case.clock.monotonic();
         Ok(Self { case, edge, shutdown, damages: Vec::new(), unread: None, committed_at })
     }
@@ -137,6 +147,10 @@ impl Follower {
             case.alarm(UNSIGNED, "checkpoint", detail)?;
         }
         let now = case.now();
+        if case.facts().read_at.is_none() {
+            // The first look of all: from here on there is something to miss.
+            case.note_read()?;
+        }
         case.learn(|facts| {
             facts.silence = None;
             if shown.largest.is_some() {
@@ -161,13 +175,12 @@ impl Follower {
     fn note_withheld(&self, served: &VerifiedCheckpoint) -> Result<(), CaseError> {
         let case = &self.case;
         let size = served.head().size;
-        let patience = u64::try_from(case.followed.stale_after.as_millis()).unwrap_or(u64::MAX);
         let verified = case.verified().map(|verified| verified.head().size).filter(|known| *known > size);
-        let shown_here = |row: &HeadRow| case.sources.iter().any(|source| source.name() == row.source);
-        let old = |row: &HeadRow| case.now().saturating_sub(row.first_seen) > patience;
+        let shown_here = |one: &WaitingHead| one.source == RECALLED || self.is_shown_here(one);
         let waiting = case.store.pending(case.origin())?;
-        let waiting = waiting.iter().rev().find(|row| row.head.size > size && (shown_here(row) || old(row)));
-        let largest = verified.into_iter().chain(waiting.map(|row| row.head.size)).max();
+        let waiting =
+            waiting.iter().rev().find(|one| one.head.size > size && (shown_here(one) || self.is_old(one)));
+        let largest = verified.into_iter().chain(waiting.map(|one| one.head.size)).max();
         let reason = largest
             .map(|largest| format!("it shows a tree of {size} entries, and has signed one of {largest}"));
         match &reason {
@@ -176,6 +189,17 @@ impl Follower {
         }
         case.learn(|facts| facts.rolled_back = reason);
         Ok(())
+    }
+
+    /// Whether one of our sources was the first to show a head.
+    fn is_shown_here(&self, waiting: &WaitingHead) -> bool {
+        self.case.sources.iter().any(|source| source.name() == waiting.source)
+    }
+
+    /// Whether a head was seen so long ago that every source ought to show it.
+    fn is_old(&self, waiting: &WaitingHead) -> bool {
+        let patience = u64::try_from(self.case.followed.stale_after.as_millis()).unwrap_or(u64::MAX);
+        self.case.now().saturating_sub(waiting.first_seen) > patience
     }
 
     /// Steps 2 to 5.
@@ -194,33 +218,47 @@ impl Follower {
             return Ok(());
         }
         self.case.learn(|facts| facts.signed = facts.signed.max(target.head().size.get()));
-        match self.tie(&target)? {
-            Tie::Holds => (),
-            Tie::Unknown(damage) => self.damages.push(damage),
+        let tied = match self.tie(&target)? {
+            Tie::Holds => true,
+            Tie::Unknown(damage) => {
+                self.damages.push(damage);
+                false
+            }
             Tie::Unread(why) => {
                 self.unread = Some(why);
                 return Ok(());
             }
             Tie::Forked => return Ok(()),
-        }
-        if self.advance(&target)? { self.remember(target) } else { Ok(()) }
+        };
+        if self.advance(&target, tied)? { self.remember(target) } else { Ok(()) }
     }
 
-    /// The head to verify next: the largest accepted one that the log serves, else the largest of all.
+    /// The head to verify next: the one that is served, else the largest accepted one that the log serves. One that only
+    /// others have shown has time until a source shows it, or until it is old: whoever copies a log is a little behind.
     fn target(&self, served: &VerifiedCheckpoint) -> Result<Option<VerifiedCheckpoint>, CaseError> {
-        let trust = &self.case.followed.trust;
-        let mut found: Option<VerifiedCheckpoint> = None;
-        for row in self.case.store.pending(self.case.origin())?.iter().rev() {
-            let signed = Note::parse(&row.note).ok().and_then(|note| trust.signed(&note).ok());
-            let Some(checkpoint) = signed.filter(|checkpoint| trust.accepts(checkpoint).is_ok()) else {
-                continue;
-            };
-            if row.head.size <= served.head().size {
+        let (case, size) = (&self.case, served.head().size);
+        let verified = case.verified().map(|verified| verified.head().size);
+        let is_new = |head: TreeHead| verified.is_none_or(|known| head.size > known);
+        let is_accepted = |one: &VerifiedCheckpoint| case.followed.trust.accepts(one).is_ok();
+        if is_new(served.head()) {
+            // As it was kept it has every signature that was ever shown; if there was no room, it is here all the same.
+            let kept = case.kept(served.head())?.unwrap_or_else(|| served.clone());
+            if is_accepted(&kept) {
+                return Ok(Some(kept));
+            }
+        }
+        let may_be = |one: &WaitingHead| one.head.size <= size || self.is_shown_here(one) || self.is_old(one);
+        let mut later = None;
+        let waiting = case.store.pending(case.origin())?;
+        let waiting = waiting.iter().rev().filter(|one| is_new(one.head) && may_be(one));
+        for one in waiting.take(CANDIDATES_MAX) {
+            let Some(checkpoint) = case.kept(one.head)?.filter(|kept| is_accepted(kept)) else { continue };
+            if one.head.size <= size {
                 return Ok(Some(checkpoint));
             }
-            found.get_or_insert(checkpoint);
+            later.get_or_insert(checkpoint);
         }
-        Ok(found)
+        Ok(later)
     }
 
     /// Follows until the end is asked for. `wake` is told when there is something new to look at.

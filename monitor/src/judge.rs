@@ -1,10 +1,13 @@
 //! What a signed head says beside all that is known: the log's own, a witness's, another monitor's, a reader's.
 //!
-//! A head is kept before it is judged, and none is dropped before it is settled: proved to be a beginning of the
-//! verified tree, or to contradict it. A smaller one is judged with our own hashes, so the log cannot prevent that; a
-//! larger one waits until the follower has verified that much.
+//! A head that our own hashes show to be a beginning of the verified tree is settled at once: the log cannot prevent that,
+//! and it takes no room. Every other is kept before it is judged further, and is not dropped before it is settled: a larger
+//! one waits until the follower has verified that much; one that does not fit waits for what proves it. There is room for so many, and what finds none is said.
+
+mod forks;
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::hash::Hash;
@@ -15,10 +18,23 @@ use tlog::tile::Tile;
 use crate::accuse::View;
 use crate::case::{Case, CaseError};
 use crate::heads::{Verdict, compare};
-use crate::report::{FORK, HEADS};
+use crate::report::HEADS;
 use crate::source::{Source, SourceError};
-use crate::store::Standing;
+use crate::store::{NewHead, Standing};
 use crate::tiles::{Tiles, Unproved, head_at};
+
+/// Heads that do not fit whose proof is looked for again in one round; it may take the log's tiles.
+const PROOFS_MAX: usize = 8;
+
+/// What our own hashes say of a head.
+enum Own {
+    /// A beginning of the verified tree, or that tree.
+    Beginning(Seen),
+    /// Not a beginning of it.
+    Differs(VerifiedCheckpoint),
+    /// They cannot say, or not yet.
+    Unknown(String),
+}
 
 /// What became of a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,80 +150,94 @@ impl Case {
     /// # Errors
     /// [`CaseError`].
     pub fn see(&self, checkpoint: &VerifiedCheckpoint, from: &str) -> Result<Seen, CaseError> {
-        let head = checkpoint.head();
-        let note = match self.store.head_note(self.origin(), head)? {
+        let (origin, head) = (self.origin(), checkpoint.head());
+        let own = self.beside_own(checkpoint);
+        let note = match self.store.head_note(origin, head)? {
             Some(known) => joined(checkpoint.note(), &known),
             None => checkpoint.note().to_bytes(),
         };
-        let (kept, others) = self.store.keep_head(self.origin(), head, &note, from, self.now())?;
-        let mut files = Vec::new();
-        for other in others {
-            // What is kept was signed when it came; it is verified again before anybody is accused with it.
-            let Ok(other) = Note::parse(&other.note) else { continue };
-            let Ok(other) = self.followed.trust.signed(&other) else { continue };
-            files.extend(self.contradiction(checkpoint, &other)?);
-        }
+        let settled = matches!(own, Own::Beginning(_));
+        let new = NewHead { origin, head, note: &note, source: from };
+        let kept = self.store.keep_head(&new, settled, self.now())?;
+        let files = self.against_others(checkpoint, settled)?;
         if !files.is_empty() {
             return Ok(Seen::Contradiction(files));
         }
-        if !kept {
-            let detail = format!(
-                "more heads wait to be verified than can be kept; the one of {} entries was not",
-                head.size
-            );
-            self.alarm(HEADS, "too many", &detail)?;
-            return Ok(Seen::Kept("too many heads wait; this one was judged by its size alone".to_owned()));
+        match own {
+            Own::Beginning(seen) => {
+                self.store.settle(origin, head, Standing::Consistent)?;
+                Ok(seen)
+            }
+            Own::Differs(verified) => self.forked(&verified, checkpoint),
+            Own::Unknown(why) if kept => Ok(Seen::Kept(why)),
+            Own::Unknown(_) => {
+                let detail = format!(
+                    "more heads wait to be verified than can be kept; the one of {} entries was not",
+                    head.size
+                );
+                self.alarm(HEADS, "too many", &detail)?;
+                self.refresh_damage()?;
+                Ok(Seen::Kept(
+                    "too many heads wait; this one was held against those of its size alone".to_owned(),
+                ))
+            }
         }
-        self.against_verified(checkpoint)
     }
 
-    fn contradiction(
+    /// A head that was kept. It was signed when it came, and is verified again: the policy may have changed.
+    pub(crate) fn kept(&self, head: TreeHead) -> Result<Option<VerifiedCheckpoint>, CaseError> {
+        let note = self.store.head_note(self.origin(), head)?;
+        Ok(note.and_then(|note| self.own_note(&note)).filter(|kept| kept.head() == head))
+    }
+
+    /// Holds a head against those of its size with another root; the evidence files.
+    fn against_others(
         &self,
-        one: &VerifiedCheckpoint,
-        other: &VerifiedCheckpoint,
+        checkpoint: &VerifiedCheckpoint,
+        settled: bool,
     ) -> Result<Vec<String>, CaseError> {
-        let files = self.accuse_roots(one, other)?;
-        for head in [one.head(), other.head()] {
-            self.store.settle(self.origin(), head, Standing::Contradicts)?;
+        let head = checkpoint.head();
+        let mut files = Vec::new();
+        for (other, standing) in self.store.other_heads(self.origin(), head)? {
+            let Some(kept) = self.kept(other)? else { continue };
+            let found = self.accuse_roots(checkpoint, &kept)?;
+            let waits = [(head, !settled), (other, standing == Standing::Pending)];
+            if found.is_empty() {
+                // Signed by one key of the log each: no key has contradicted itself, and both wait.
+                for (one, _) in waits.iter().filter(|(_, waits)| *waits) {
+                    self.two_roots_unproved(*one)?;
+                }
+            } else {
+                for (one, _) in waits {
+                    self.store.settle(self.origin(), one, Standing::Contradicts)?;
+                }
+            }
+            files.extend(found);
         }
         Ok(files)
     }
 
-    /// Judges a head beside the verified one.
-    fn against_verified(&self, checkpoint: &VerifiedCheckpoint) -> Result<Seen, CaseError> {
+    /// What our own hashes say of a head.
+    fn beside_own(&self, checkpoint: &VerifiedCheckpoint) -> Own {
         let Some(verified) = self.verified() else {
-            return Ok(Seen::Kept("nothing of this log is verified yet".to_owned()));
+            return Own::Unknown("nothing of this log is verified yet".to_owned());
         };
         let (head, known) = (checkpoint.head(), verified.head());
         if head.size > known.size {
-            return Ok(Seen::Kept(format!("larger than what is verified, {} entries", known.size)));
+            return Own::Unknown(format!("larger than what is verified, {} entries", known.size));
         }
         let (own, proof) = match self.tree_at(&verified, head) {
             Ok(found) => found,
-            Err(why) => return Ok(Seen::Kept(why)),
+            Err(why) => return Own::Unknown(why),
         };
         if own.root != head.root {
-            let files = self.forked(&verified, checkpoint)?;
-            return Ok(if files.is_empty() {
-                Seen::Kept(
-                    "not a beginning of the verified tree; the tiles that would prove it are not served"
-                        .to_owned(),
-                )
-            } else {
-                Seen::Contradiction(files)
-            });
+            return Own::Differs(verified);
         }
         let proof = (head.size < known.size).then_some(proof);
         match compare(&verified, checkpoint, proof.as_deref()) {
-            Verdict::Same => {
-                self.store.settle(self.origin(), head, Standing::Consistent)?;
-                Ok(Seen::Same)
-            }
-            Verdict::Older => {
-                self.store.settle(self.origin(), head, Standing::Consistent)?;
-                Ok(Seen::Older)
-            }
-            other => Ok(Seen::Kept(format!("cannot be settled: {other:?}"))),
+            Verdict::Same => Own::Beginning(Seen::Same),
+            Verdict::Older => Own::Beginning(Seen::Older),
+            other => Own::Unknown(format!("cannot be settled: {other:?}")),
         }
     }
 
@@ -229,11 +259,7 @@ impl Case {
     }
 
     /// The log signed a tree that is no beginning of the verified one. Evidence, if its hashes can be had.
-    fn forked(
-        &self,
-        verified: &VerifiedCheckpoint,
-        other: &VerifiedCheckpoint,
-    ) -> Result<Vec<String>, CaseError> {
+    fn forked(&self, verified: &VerifiedCheckpoint, other: &VerifiedCheckpoint) -> Result<Seen, CaseError> {
         let ours = View { checkpoint: verified, tiles: &self.own_tiles() };
         let files = if verified.head().size == other.head().size {
             self.accuse_roots(verified, other)?
@@ -242,45 +268,50 @@ impl Case {
             self.accuse_fork(&ours, &View { checkpoint: other, tiles: &theirs })?
         };
         if files.is_empty() {
-            self.unproved_fork(other.head())?;
-        } else {
-            self.store.settle(self.origin(), other.head(), Standing::Contradicts)?;
+            if verified.head().size == other.head().size {
+                self.two_roots_unproved(other.head())?;
+            } else {
+                self.unproved_fork(other.head())?;
+            }
+            let why = "not a beginning of the verified tree; what would prove it to others cannot be had";
+            return Ok(Seen::Kept(why.to_owned()));
         }
-        Ok(files)
+        self.store.settle(self.origin(), other.head(), Standing::Contradicts)?;
+        Ok(Seen::Contradiction(files))
     }
 
-    /// A head that does not fit, and hashes that would prove it which nobody serves: an alarm, and the head is kept.
-    pub(crate) fn unproved_fork(&self, head: TreeHead) -> Result<(), CaseError> {
-        let detail = format!(
-            "the log has signed a tree of {} entries with the root {} that is not the beginning of its verified tree, \
-             and does not serve the tiles that would prove it; the signed head is kept",
-            head.size,
-            head.root.to_base64()
-        );
-        self.learn(|facts| facts.damage = Some(detail.clone()));
-        self.alarm(FORK, &head.size.to_string(), &detail)
-    }
-
-    /// Settles every kept head up to the verified one. `false` if some could not be.
+    /// Settles every kept head up to the verified one that can be settled.
     ///
     /// # Errors
     /// [`CaseError`].
-    pub fn settle_pending(&self) -> Result<bool, CaseError> {
-        let Some(verified) = self.verified() else { return Ok(true) };
-        let mut all = true;
-        for row in self.store.pending(self.origin())? {
-            if row.head.size > verified.head().size {
+    pub fn settle_pending(&self) -> Result<(), CaseError> {
+        let Some(size) = self.verified().map(|verified| verified.head().size) else { return Ok(()) };
+        let mut differ = Vec::new();
+        for waiting in self.store.pending(self.origin())? {
+            if waiting.head.size > size {
                 break;
             }
-            let signed = Note::parse(&row.note).ok().and_then(|note| self.followed.trust.signed(&note).ok());
-            match signed {
-                Some(checkpoint) => {
-                    all &= !matches!(self.against_verified(&checkpoint)?, Seen::Kept(_));
-                }
+            let Some(checkpoint) = self.kept(waiting.head)? else {
                 // The policy has changed since: nobody whom we trust signed it any more.
-                None => self.store.settle(self.origin(), row.head, Standing::Consistent)?,
+                self.store.settle(self.origin(), waiting.head, Standing::Consistent)?;
+                continue;
+            };
+            match self.beside_own(&checkpoint) {
+                Own::Beginning(_) => self.store.settle(self.origin(), waiting.head, Standing::Consistent)?,
+                Own::Differs(_) => differ.push(waiting.head),
+                Own::Unknown(_) => (),
             }
         }
-        Ok(all)
+        // Proofs may need the log's tiles, so there are a few a round, and everyone's turn comes.
+        let first = self.turn.fetch_add(PROOFS_MAX, Ordering::Relaxed);
+        for at in 0..differ.len().min(PROOFS_MAX) {
+            let head = differ[first.wrapping_add(at) % differ.len()];
+            if let Some(checkpoint) = self.kept(head)?
+                && let Own::Differs(verified) = self.beside_own(&checkpoint)
+            {
+                self.forked(&verified, &checkpoint)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl Replay {
         }
         let registry = registry.unwrap_or_default();
         case.feed.join();
-        case.learn(|facts| facts.judged = Some(registry.size().get()));
+        case.set_judged(registry.size().get());
         Ok(Some(Self { case, genesis, ledger, registry, stopped: false, waited: None, looked: None }))
     }
 
@@ -276,7 +276,7 @@ impl Replay {
         let size = self.registry.size().get();
         let snapshot = changed.then(|| self.registry.to_snapshot());
         self.ledger.keep(size, snapshot.as_deref())?;
-        self.case.learn(|facts| facts.judged = Some(size));
+        self.case.set_judged(size);
         Ok(())
     }
 

@@ -18,6 +18,10 @@ pub const QUORUM: &str = "quorum";
 pub const STALE: &str = "stale";
 /// Sort of alarm: nobody answers.
 pub const UNREACHABLE: &str = "unreachable";
+/// Sort of alarm: what is to be verified or judged was not caught up with for too long.
+pub const BEHIND: &str = "behind";
+/// Sort of alarm: a witness or another monitor shows as a head of the log what the log has not signed.
+pub const ELSEWHERE: &str = "cross-check";
 /// Sort of alarm: a signed head that does not fit, and whose tiles nobody serves.
 pub const FORK: &str = "fork";
 /// Sort of alarm: more heads wait than can be kept.
@@ -71,6 +75,8 @@ mod tests {
             QUORUM,
             STALE,
             UNREACHABLE,
+            BEHIND,
+            ELSEWHERE,
             FORK,
             HEADS,
             OWN,

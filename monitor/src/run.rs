@@ -29,7 +29,7 @@ use crate::report::LOST;
 use crate::service::HttpService;
 use crate::source::Network;
 use crate::status::{Gauges, readiness, status_of};
-use crate::store::{Opened, Store, StoreError};
+use crate::store::{Opened, RECALLED, Store, StoreError};
 use crate::values::Values;
 use crate::web::front::Front;
 use crate::web::pages;
@@ -79,6 +79,8 @@ pub struct Monitor {
     pub cases: Vec<Arc<Case>>,
     /// What must not be forgotten.
     pub store: Arc<Store>,
+    /// How its database was found.
+    pub opened: Opened,
     /// Its directory.
     pub folder: Folder,
     /// The network.
@@ -131,7 +133,7 @@ impl Monitor {
             recall_head(&case, &opened)?;
             cases.push(Arc::new(case));
         }
-        Ok(Self { config, cases, store, folder, network, clock, _lock: lock })
+        Ok(Self { config, cases, store, opened, folder, network, clock, _lock: lock })
     }
 
     /// Delivers alerts.
@@ -155,7 +157,10 @@ fn recall_head(case: &Case, opened: &Opened) -> Result<(), CaseError> {
     let path = case.folder.verified(&case.followed.origin);
     let kept = read(&path).map_err(CaseError::io(&path))?;
     let Some(note) = kept else { return Ok(()) };
-    if case.show(&note, "verified before")?.is_err() {
+    if let Some(known) = case.own_note(&note) {
+        case.see(&known, RECALLED)?;
+        case.wait_again(&known)?;
+    } else {
         tracing::warn!(origin = case.origin(), path = %path.display(), "the kept head is not signed by this log");
     }
     let why = match opened {
@@ -323,9 +328,7 @@ fn crosscheck(
 ) -> Result<(), CaseError> {
     while !shutdown.is_asked() {
         for (case, wake) in cases.iter().zip(wake) {
-            for other in case.crosscheck(network, peers)? {
-                tracing::debug!(origin = case.origin(), url = other.url, answer = other.answer, "asked");
-            }
+            case.crosscheck(network, peers)?;
             // The follower settles what came, if it can; if it has been told already, it will.
             let _ = wake.try_send(());
         }

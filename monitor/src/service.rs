@@ -155,11 +155,12 @@ impl App {
         let known = id.parse::<Hash>().map_err(|_| answer::no_such_path())?;
         let case = self.cases.first().ok_or_else(answer::no_such_path)?;
         let file = case.folder.evidence().join(format!("{known}.evidence"));
-        match folder::read(&file) {
-            Ok(Some(bytes)) => Ok(answer::text(bytes)),
-            Ok(None) => Err(answer::no_such_path()),
-            Err(_) => Err(answer::internal()),
+        if let Ok(Some(bytes)) = folder::read(&file) {
+            return Ok(answer::text(bytes));
         }
+        // Somebody has moved the file; what it proves is still known.
+        let kept = case.store.evidence_bytes(&known.to_string()).map_err(|error| failed(&error.into()))?;
+        kept.map(answer::text).ok_or_else(answer::no_such_path)
     }
 
     fn judge_head(&self, body: &[u8]) -> Outcome {

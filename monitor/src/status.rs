@@ -7,6 +7,7 @@ use prometheus::IntGaugeVec;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
+use crate::crosscheck::{ANSWERS, Other};
 use crate::store::AlarmRow;
 use crate::verdict::{State, worst};
 
@@ -40,7 +41,7 @@ pub struct LogStatus {
     pub signed: u64,
     /// Entries whose statements were judged; none where none are.
     pub judged: Option<u64>,
-    /// While there is a backlog.
+    /// While there is a backlog: entries verified, or where all are, statements judged.
     pub entries_per_second: Option<u64>,
     /// Estimate.
     pub seconds_left: Option<u64>,
@@ -48,6 +49,10 @@ pub struct LogStatus {
     pub head_time: Option<u64>,
     /// When the log was last heard, in milliseconds since 1970.
     pub heard_at: Option<u64>,
+    /// When nothing of it was last left unread, in milliseconds since 1970.
+    pub read_at: Option<u64>,
+    /// What each witness's endpoint and other monitor said last.
+    pub others: Vec<Other>,
     /// Alarms that are open.
     pub alarms: Vec<AlarmRow>,
     /// Evidence files, relative to the monitor's directory.
@@ -80,6 +85,7 @@ fn log_status(case: &Case) -> LogStatus {
     // Told as not known rather than as none: a database that fails ends the process anyway.
     let mut alarms = case.store.alarms(case.origin()).unwrap_or_default();
     alarms.retain(|alarm| alarm.cleared_at.is_none());
+    let evidence = case.store.evidence(case.origin()).unwrap_or_default();
     LogStatus {
         origin: case.origin().to_owned(),
         origin_hash: case.hash.clone(),
@@ -93,8 +99,10 @@ fn log_status(case: &Case) -> LogStatus {
         seconds_left: pace.seconds_left,
         head_time: facts.head_time,
         heard_at: facts.heard_at,
+        read_at: facts.read_at,
+        others: case.others(),
         alarms,
-        evidence: case.store.evidence(case.origin()).unwrap_or_default(),
+        evidence: evidence.into_iter().map(|row| row.file).collect(),
     }
 }
 
@@ -118,7 +126,10 @@ pub struct Gauges {
     state: IntGaugeVec,
     verified: IntGaugeVec,
     backlog: IntGaugeVec,
+    unjudged: IntGaugeVec,
     heard: IntGaugeVec,
+    read: IntGaugeVec,
+    others: IntGaugeVec,
     alarms: IntGaugeVec,
     evidence: IntGaugeVec,
 }
@@ -139,9 +150,22 @@ impl Gauges {
                 "daybook_monitor_backlog_entries",
                 "Entries that are signed and not verified yet.",
             ),
+            unjudged: by_log(
+                "daybook_monitor_unjudged_entries",
+                "Entries that are verified and whose statements are not judged yet.",
+            ),
             heard: by_log(
                 "daybook_monitor_heard_time_seconds",
                 "When the log was last heard, in seconds since 1970.",
+            ),
+            read: by_log(
+                "daybook_monitor_read_time_seconds",
+                "When nothing of the log was last left unread, in seconds since 1970.",
+            ),
+            others: metrics.gauges(
+                "daybook_monitor_crosscheck",
+                "1 for the last answer of a witness or another monitor, 0 for the others.",
+                &["origin", "url", "answer"],
             ),
             alarms: by_log("daybook_monitor_alarms_open", "Alarms that are open."),
             evidence: by_log("daybook_monitor_evidence_files", "Evidence files about the log."),
@@ -160,7 +184,14 @@ impl Gauges {
             let verified = log.verified.as_ref().map_or(0, |head| head.size);
             self.verified.with_label_values(&origin).set(gauge(verified));
             self.backlog.with_label_values(&origin).set(gauge(log.signed.saturating_sub(log.reached)));
+            let unjudged = log.judged.map_or(0, |judged| verified.saturating_sub(judged));
+            self.unjudged.with_label_values(&origin).set(gauge(unjudged));
             self.heard.with_label_values(&origin).set(gauge(log.heard_at.unwrap_or(0) / 1000));
+            self.read.with_label_values(&origin).set(gauge(log.read_at.unwrap_or(0) / 1000));
+            for (other, answer) in log.others.iter().flat_map(|other| ANSWERS.map(|answer| (other, answer))) {
+                let labels = [log.origin.as_str(), other.url.as_str(), answer];
+                self.others.with_label_values(&labels).set(i64::from(other.answer == answer));
+            }
             self.alarms.with_label_values(&origin).set(gauge(log.alarms.len() as u64));
             self.evidence.with_label_values(&origin).set(gauge(log.evidence.len() as u64));
         }

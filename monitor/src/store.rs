@@ -8,8 +8,10 @@
 //! lost with it: evidence and the last verified head of each log are files beside it ([`crate::folder`]).
 
 mod alarms;
+mod evidence;
 mod generation;
 mod heads;
+mod receipts;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,11 +21,20 @@ use tlog::hash::Hash;
 use tlog::ids::TreeSize;
 
 pub use alarms::{Alarm, AlarmRow, Alert};
-pub use heads::{HeadRow, LogRow, ReceiptRow, Standing};
+pub use evidence::EvidenceRow;
+pub use heads::{LogRow, NewHead, RECALLED, Standing, WaitingHead};
+pub use receipts::ReceiptRow;
 
+/// What leads from each schema to the next, from version 1 on. A new database takes every step.
+const STEPS: [&str; 1] = ["
+    ALTER TABLE evidence ADD COLUMN bytes BLOB;
+    CREATE TABLE look (origin TEXT PRIMARY KEY, read_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 2;
+"];
 /// The schema that this version reads and writes.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 1 + STEPS.len() as i64;
 
+/// Version 1.
 const SCHEMA: &str = "
     CREATE TABLE log (
         origin TEXT PRIMARY KEY, size INTEGER, root BLOB, note BLOB, reached INTEGER NOT NULL, peaks BLOB NOT NULL,
@@ -136,10 +147,14 @@ impl Store {
             }
             connection.pragma_query_value(None, "user_version", |row| row.get(0))
         };
-        match set_up().map_err(failed)? {
-            0 => connection.execute_batch(&format!("BEGIN;{SCHEMA}COMMIT;")).map_err(failed)?,
-            SCHEMA_VERSION => (),
-            found => return Err(StoreError::Newer { path: path.to_owned(), found }),
+        let found = set_up().map_err(failed)?;
+        let steps = match found {
+            0 => format!("{SCHEMA}{}", STEPS.concat()),
+            1..=SCHEMA_VERSION => STEPS[usize::try_from(found - 1).expect("not negative")..].concat(),
+            _ => return Err(StoreError::Newer { path: path.to_owned(), found }),
+        };
+        if !steps.is_empty() {
+            connection.execute_batch(&format!("BEGIN;{steps}COMMIT;")).map_err(failed)?;
         }
         connection.execute(generation::TABLE, []).map_err(failed)?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
@@ -217,6 +232,26 @@ mod tests {
         let Opened::Damaged(aside, _) = opened else { panic!("{opened:?}") };
         assert_eq!(std::fs::read(aside).unwrap(), bytes, "nothing is thrown away");
         assert_eq!(Store::open(&path, 4).unwrap().1, Opened::Kept);
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_taken_over_with_what_it_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monitor.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        let row = "INSERT INTO evidence VALUES ('00', 'log', 'log-two-roots', 'evidence/00.evidence', 7)";
+        old.execute_batch(row).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let (store, opened) = Store::open(&path, 1).unwrap();
+            assert_eq!(opened, Opened::Kept);
+            let kept = store.evidence("log").unwrap();
+            assert_eq!((kept.len(), kept[0].kind.as_str()), (1, "log-two-roots"));
+            assert_eq!(store.evidence_bytes("00").unwrap(), None, "its file has them");
+            store.set_read_at("log", 5).unwrap();
+            assert_eq!(store.read_at("log").unwrap(), Some(5));
+        }
     }
 
     #[test]

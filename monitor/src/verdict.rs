@@ -22,7 +22,7 @@ use serde::Serialize;
 /// A log is unreachable after so many pauses between looks without one that succeeded.
 const LOOKS_MISSED_MAX: u32 = 3;
 /// The least time without contact that makes a log unreachable.
-pub(crate) const SILENCE_MILLIS_MIN: u64 = 30_000;
+const SILENCE_MILLIS_MIN: u64 = 30_000;
 /// How far a signer's clock may be ahead of ours.
 pub const CLOCK_AHEAD_SECONDS_MAX: u64 = 60;
 
@@ -113,6 +113,10 @@ pub struct Facts {
     pub heard_at: Option<u64>,
     /// Why the last look gave none.
     pub silence: Option<String>,
+    /// The end of the last round in which nothing was left unread, or the first look of all, in milliseconds since 1970.
+    pub read_at: Option<u64>,
+    /// Why something that the checkpoint stands for was not read in the last round.
+    pub unread: Option<String>,
     /// Entries under the newest head that was verified.
     pub verified: u64,
     /// Whether any head was verified, be it that of an empty tree.
@@ -125,6 +129,8 @@ pub struct Facts {
     pub head_time: Option<u64>,
     /// Entries whose statements were judged; `None` where none are.
     pub judged: Option<u64>,
+    /// Since when this process knows that something is to be done, in milliseconds since 1970.
+    pub behind_since: Option<u64>,
     /// When the tree grew last, as seen from here, in milliseconds since 1970.
     pub grown_at: Option<u64>,
 }
@@ -163,20 +169,44 @@ pub fn judge(facts: &Facts, patience: &Patience, now: u64) -> Verdict {
     if let Some(reason) = staleness(facts, patience, now) {
         return verdict(State::Stale, reason);
     }
-    if !facts.has_verified || facts.signed > facts.verified {
-        let left = facts.signed.saturating_sub(facts.reached.max(facts.verified));
-        return verdict(State::Behind, format!("{left} of {} entries are to be verified", facts.signed));
-    }
-    if let Some(judged) = facts.judged.filter(|judged| *judged < facts.verified) {
-        let left = facts.verified - judged;
-        return verdict(State::Behind, format!("{left} of {} statements are to be judged", facts.verified));
+    if let Some(reason) = backlog(facts) {
+        return verdict(State::Behind, reason);
     }
     verdict(State::Verified, "")
 }
 
-fn silence(facts: &Facts, patience: &Patience, now: u64) -> Option<String> {
+/// What is still to be done, in words; `None` if nothing is.
+#[must_use]
+pub fn backlog(facts: &Facts) -> Option<String> {
+    if !facts.has_verified || facts.signed > facts.verified {
+        let left = facts.signed.saturating_sub(facts.reached.max(facts.verified));
+        return Some(format!("{left} of {} entries are to be verified", facts.signed));
+    }
+    let judged = facts.judged.filter(|judged| *judged < facts.verified)?;
+    let left = facts.verified - judged;
+    Some(format!("{left} of {} statements are to be judged", facts.verified))
+}
+
+/// Whether nothing was heard, or not all was read, for longer than an outage of a moment takes.
+#[must_use]
+pub fn is_silent(facts: &Facts, patience: &Patience, now: u64) -> bool {
+    let longest = millis(patience.poll * LOOKS_MISSED_MAX).max(SILENCE_MILLIS_MIN);
+    let fails = facts.silence.is_some() || facts.unread.is_some();
+    fails && facts.read_at.is_some_and(|read| now.saturating_sub(read) > longest)
+}
+
+/// Why nothing is known of the log now, in words.
+#[must_use]
+pub fn silence(facts: &Facts, patience: &Patience, now: u64) -> Option<String> {
     let why = facts.silence.as_deref().unwrap_or("no look has ended yet");
     let Some(heard) = facts.heard_at else { return Some(why.to_owned()) };
+    if let (None, Some(unread)) = (&facts.silence, &facts.unread) {
+        // A checkpoint alone is no sign of life: whoever withholds what it stands for can go on signing.
+        let seconds = now.saturating_sub(facts.read_at.unwrap_or(heard)) / 1000;
+        return Some(format!(
+            "its checkpoint is served, and not all that it stands for; it was last read whole {seconds} s ago: {unread}"
+        ));
+    }
     let longest = millis(patience.poll * LOOKS_MISSED_MAX).max(SILENCE_MILLIS_MIN);
     // While a backlog is verified there are no looks; the work itself is the sign of life, and is not "verified".
     let silent = now.saturating_sub(heard) > longest && facts.signed <= facts.verified;
@@ -184,7 +214,9 @@ fn silence(facts: &Facts, patience: &Patience, now: u64) -> Option<String> {
         .then(|| format!("nothing was heard for {} s: {why}", now.saturating_sub(heard) / 1000))
 }
 
-fn staleness(facts: &Facts, patience: &Patience, now: u64) -> Option<String> {
+/// Why its newest head is too old, in words, or why it shows an old one.
+#[must_use]
+pub fn staleness(facts: &Facts, patience: &Patience, now: u64) -> Option<String> {
     if let Some(reason) = &facts.rolled_back {
         return Some(reason.clone());
     }
@@ -255,6 +287,18 @@ mod tests {
         assert_eq!(state(&fine(), NOW + 31_000), State::Unreachable);
         let silent = Facts { silence: Some("refused".to_owned()), ..fine() };
         assert_eq!(state(&silent, NOW), State::Unreachable);
+    }
+
+    #[test]
+    fn a_checkpoint_alone_is_no_sign_of_life() {
+        let read = NOW - 500_000;
+        let unread = Facts { signed: 20, unread: Some("500".to_owned()), read_at: Some(read), ..fine() };
+        let said = judge(&unread, &patience(), NOW);
+        assert_eq!(said.state, State::Unreachable);
+        assert!(said.reason.contains("500 s ago"), "{}", said.reason);
+        assert!(is_silent(&unread, &patience(), NOW));
+        assert!(!is_silent(&unread, &patience(), read + 30_000), "an outage of a moment");
+        assert!(!is_silent(&Facts { unread: None, ..unread }, &patience(), NOW));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tlog::ids::{LeafIndex, Origin, TreeHead, TreeSize};
 use tlog::note::Note;
 use tlog::proof::plan_inclusion;
 use tlog::sign::{CosignerEd25519, Ed25519Signer};
-use tlog::tile::{TilePath, tile_at};
+use tlog::tile::{Bundle, TilePath, hash_tiles, tile_at};
 use tlog::tlog_proof::TlogProof;
 use tlog::tree::root_of;
 
@@ -30,6 +30,8 @@ pub enum Reply {
     Body(u16, Vec<u8>),
     /// A body with another header line.
     Titled(String, Vec<u8>),
+    /// The body as often as said, and then status 500.
+    Times(usize, Vec<u8>),
     /// A body that ends before its declared length.
     CutShort(Vec<u8>),
     /// A byte now and then.
@@ -127,6 +129,24 @@ impl Tree {
         }
     }
 
+    /// Writes the tree into a folder, as somebody who copies a log has it: everything but a checkpoint.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn copy_to(&self, folder: &std::path::Path) {
+        for tile in hash_tiles(self.size()) {
+            let mut paths = vec![TilePath::Hashes(tile)];
+            if tile.level() == 0 {
+                paths.push(TilePath::Entries(Bundle::new(tile.index(), tile.width()).expect("a bundle")));
+            }
+            for path in paths {
+                let file = folder.join(path.to_string());
+                std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+                std::fs::write(file, self.object(path).expect("an object of the tree")).expect("written");
+            }
+        }
+    }
+
     /// The inclusion proof of an entry.
     ///
     /// # Panics
@@ -146,6 +166,8 @@ impl Tree {
 pub struct Keys {
     origin: Origin,
     log: Ed25519Signer,
+    /// The log's other key, where a policy names both.
+    second: Ed25519Signer,
     witnesses: Vec<CosignerEd25519>,
 }
 
@@ -160,6 +182,7 @@ impl Keys {
         Self {
             origin: origin.parse().expect("an origin"),
             log: Ed25519Signer::from_seed(origin.parse().expect("a name"), &[1; 32]),
+            second: Ed25519Signer::from_seed(origin.parse().expect("a name"), &[7; 32]),
             witnesses: (2..5).map(|number| CosignerEd25519::from_seed(name(number), &[number; 32])).collect(),
         }
     }
@@ -172,6 +195,35 @@ impl Keys {
             text.push_str(&format!("witness w{at} {}\n", witness.verifier_key()));
         }
         text + if witnessed { "group all 2 w0 w1 w2\nquorum all\n" } else { "quorum none\n" }
+    }
+
+    /// The policy with both keys of the log.
+    #[must_use]
+    pub fn policy_of_two(&self) -> String {
+        format!("log {}\n{}", self.second.verifier_key(), self.policy(true))
+    }
+
+    /// A checkpoint that the log's other key signed.
+    ///
+    /// # Panics
+    /// If it is no note.
+    #[must_use]
+    pub fn sign_second(&self, head: TreeHead) -> Vec<u8> {
+        let text = Checkpoint::new(self.origin.clone(), head).to_text();
+        let line = self.second.sign(&text);
+        Note::new(text, vec![line]).expect("a note").to_bytes()
+    }
+
+    /// A signed checkpoint with an extension line of so many letters.
+    ///
+    /// # Panics
+    /// If it is no note.
+    #[must_use]
+    pub fn sign_long(&self, head: TreeHead, letters: usize) -> Vec<u8> {
+        let text =
+            format!("{}{}\n", Checkpoint::new(self.origin.clone(), head).to_text(), "x".repeat(letters));
+        let line = self.log.sign(&text);
+        Note::new(text, vec![line]).expect("a note").to_bytes()
     }
 
     /// A signed checkpoint, cosigned by these witnesses at this time in seconds.
@@ -299,7 +351,13 @@ fn answer(stream: TcpStream, script: &Mutex<Script>, ended: &AtomicBool) -> std:
         let reply = {
             let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
             script.asked.insert(path.clone());
-            honest_or_not(&script, &path)
+            if let Some(Reply::Times(left, body)) = script.replies.get_mut(&path) {
+                let (again, body) = (*left > 0, body.clone());
+                *left = left.saturating_sub(1);
+                if again { Reply::Body(200, body) } else { Reply::Body(500, Vec::new()) }
+            } else {
+                honest_or_not(&script, &path)
+            }
         };
         if !send(&mut stream, reply, ended)? {
             return Ok(());
@@ -354,7 +412,8 @@ fn send(stream: &mut TcpStream, reply: Reply, ended: &AtomicBool) -> std::io::Re
                 stream.write_all(&chunk)?;
             }
         }
-        Reply::Hangup => (),
+        // Counted where it is looked up.
+        Reply::Times(..) | Reply::Hangup => (),
     }
     Ok(false)
 }

@@ -186,6 +186,20 @@ impl Watch {
         kinds
     }
 
+    /// How often an alert told that an alarm of this sort was raised, and how often that it was cleared.
+    ///
+    /// # Panics
+    /// If the alerts cannot be read.
+    #[must_use]
+    pub fn told(&self, kind: &str) -> (usize, usize) {
+        let alerts = self.case().store.alerts_after(0, 10_000).expect("alerts");
+        let bodies: Vec<serde_json::Value> =
+            alerts.iter().map(|alert| serde_json::from_str(&alert.body).expect("JSON")).collect();
+        let count =
+            |event: &str| bodies.iter().filter(|body| body["kind"] == kind && body["event"] == event).count();
+        (count("raised"), count("cleared"))
+    }
+
     /// Requires a log that was caught: state, evidence, and that neither time nor a restart clears it.
     ///
     /// # Panics

@@ -474,8 +474,8 @@ fn showing_a_head_again_without_its_witnesses_takes_nothing_away() {
         let note = scene.keys.sign(grown.head(), cosigners, seconds);
         scene.watch.case().show(&note, "reader").unwrap().unwrap();
     }
-    let pending = scene.watch.case().store.pending(ORIGIN).unwrap();
-    let note = tlog::note::Note::parse(&pending[0].note).unwrap();
+    let note = scene.watch.case().store.head_note(ORIGIN, grown.head()).unwrap().unwrap();
+    let note = tlog::note::Note::parse(&note).unwrap();
     assert_eq!(note.signatures().len(), 4, "the log's and three witnesses'");
     // The log shows it without its witnesses: what others have shown still counts for verification.
     scene.log.serve(&grown, scene.keys.sign(grown.head(), &[], seconds));

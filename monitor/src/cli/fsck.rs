@@ -10,6 +10,7 @@ use tlog::tile::{Tile, hash_tiles};
 use super::output::{EXIT_WRONG, Failure, Output};
 use crate::case::Case;
 use crate::folder::read;
+use crate::store::Opened;
 use crate::tiles::prove_tiles;
 
 /// Tiles authenticated together; each time the right edge is read again.
@@ -41,6 +42,12 @@ impl Fsck {
         let runtime = super::runtime()?;
         let monitor = super::open(&self.dir, &runtime)?;
         let mut findings = Vec::new();
+        if let Opened::Damaged(aside, why) = &monitor.opened {
+            findings.push(format!(
+                "the database was damaged ({why}) and is now {}; the next run verifies everything again",
+                aside.display()
+            ));
+        }
         let mut logs = Vec::new();
         for case in &monitor.cases {
             let before = findings.len();
@@ -74,7 +81,19 @@ impl Fsck {
 
 /// Authenticates every kept hash against the verified head; where verification started later, from there on.
 fn check_log(case: &Case, output: &Output, findings: &mut Vec<String>) -> Option<u64> {
-    let head = case.verified()?.head();
+    findings.extend(case.repaired().into_iter().map(|what| format!("{}: {what}", case.origin())));
+    let Some(verified) = case.verified() else {
+        let path = case.folder.verified(&case.followed.origin);
+        if path.exists() {
+            findings.push(format!(
+                "{}: the database does not know the head that {} says was verified; the next run verifies everything again",
+                case.origin(),
+                path.display()
+            ));
+        }
+        return None;
+    };
+    let head = verified.head();
     let start = u128::from(case.start().get());
     let kept = |tile: &Tile| {
         let end = u128::from(tile.index() * 256 + u64::from(tile.width())) << (8 * u32::from(tile.level()));

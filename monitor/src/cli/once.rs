@@ -155,8 +155,15 @@ fn show_progress(output: &Output, cases: &[Arc<Case>], over: &AtomicBool) {
     while !over.load(Ordering::Acquire) {
         for (case, bar) in cases.iter().zip(&bars) {
             let facts = case.facts();
+            let judged = facts.judged.filter(|_| facts.has_verified && facts.verified >= facts.signed);
+            // Entries are verified first, then their statements are judged.
+            bar.set_message(if judged.is_some() {
+                format!("{}: judged", case.origin())
+            } else {
+                case.origin().to_owned()
+            });
             bar.set_length(facts.signed);
-            bar.set_position(facts.reached);
+            bar.set_position(judged.unwrap_or(facts.reached));
         }
         std::thread::sleep(BAR_PAUSE);
     }

@@ -73,6 +73,12 @@ pub(super) fn text_of(status: &Value) -> String {
         if let (Some(rate), Some(left)) = (log["entries_per_second"].as_u64(), log["seconds_left"].as_u64()) {
             lines.push(format!("  {rate} entries a second; about {left} s left"));
         }
+        for other in log["others"].as_array().unwrap_or(&none) {
+            let part = |name: &str| other[name].as_str().unwrap_or("");
+            if ["contradiction", "refused", "silent"].contains(&part("answer")) {
+                lines.push(format!("  {}: {}: {}", part("answer"), part("url"), part("detail")));
+            }
+        }
         for file in log["evidence"].as_array().unwrap_or(&none) {
             let file = file.as_str().unwrap_or("");
             lines.push(format!(

@@ -9,14 +9,15 @@ use tlog::ids::{TreeHead, TreeSize};
 
 use super::{COMMIT_PAUSE, Follower};
 use crate::case::{CaseError, Pace};
-use crate::edge::{Completed, Edge};
+use crate::edge::{Broken, Completed, Edge};
 use crate::feed::{Batch, FEED_BYTES_MAX};
 use crate::rebuild::{Damage, Failure, Hashed, Span, Wanted, read_span, span_from};
 use crate::store::{LogRow, Standing};
 
 impl Follower {
-    /// Rebuilds the tree up to the target. `true` if it has the signed root.
-    pub(super) fn advance(&mut self, target: &VerifiedCheckpoint) -> Result<bool, CaseError> {
+    /// Rebuilds the tree up to the target. `true` if it has the signed root. `tied`: the target was held against what is
+    /// verified; if every bundle is of its tree as well and the sum is not, what we began with is damaged.
+    pub(super) fn advance(&mut self, target: &VerifiedCheckpoint, tied: bool) -> Result<bool, CaseError> {
         let head = target.head();
         let Some(begun) = self.edge.clone() else { return Ok(false) };
         let (started, mut edge) = (self.case.clock.monotonic(), begun.clone());
@@ -25,6 +26,7 @@ impl Follower {
             return Ok(false);
         }
         let case = Arc::clone(&self.case);
+        let mut authentic = tied;
         while edge.size() < head.size {
             if self.shutdown.is_asked() || case.is_misbehaving() {
                 self.commit(&edge, true)?;
@@ -38,11 +40,18 @@ impl Follower {
             };
             let span = read_span(&wanted, span_from(edge.next_bundle(), head.size));
             let (verified, complete) = (span.verified, span.stopped.is_none());
-            self.take(span, &mut edge)?;
+            authentic &= verified;
+            if let Err(broken) = self.take(span, &mut edge)? {
+                self.does_not_add_up(Damage::Changed(broken.0), authentic);
+                return Ok(false);
+            }
             if verified {
                 // Every bundle of it was held against the signed tree.
                 self.edge = Some(edge.clone());
                 case.learn(|facts| facts.reached = edge.size().get());
+                if complete {
+                    case.note_read()?;
+                }
                 self.commit(&edge, false)?;
             }
             self.set_pace(started, begun.size(), edge.size(), head.size);
@@ -54,22 +63,33 @@ impl Follower {
             self.edge = Some(edge);
             return Ok(true);
         }
-        self.damages.push(Damage::Root(head.size));
+        self.does_not_add_up(Damage::Root(head.size), authentic);
         self.edge = Some(begun);
         Ok(false)
     }
 
-    /// Appends what was read, and writes its hashes down.
-    fn take(&mut self, span: Span, edge: &mut Edge) -> Result<(), CaseError> {
+    /// The entries do not continue what we had. If they are those of the signed tree, and that tree begins with the
+    /// verified one, the log has done nothing wrong: what we had is not what we verified.
+    fn does_not_add_up(&mut self, damage: Damage, authentic: bool) {
+        if authentic {
+            tracing::error!(origin = self.case.origin(), %damage, "our own tree is damaged");
+            self.case.mark_damaged();
+        } else {
+            self.damages.push(damage);
+        }
+    }
+
+    /// Appends what was read, and writes its hashes down. Broken, if it does not continue the edge.
+    fn take(&mut self, span: Span, edge: &mut Edge) -> Result<Result<(), Broken>, CaseError> {
         let case = Arc::clone(&self.case);
         let failed =
             |error| CaseError::Io(case.folder.hashes(&case.followed.origin).display().to_string(), error);
         let first = span.bundles.first().map_or(0, |hashed| hashed.bundle.index() * 256);
         let (mut leaves, mut completed): (Vec<_>, Vec<Completed>) = (Vec::new(), Vec::new());
-        let mut broken = None;
+        let mut continued = Ok(());
         for Hashed { bundle, leaves: these, bytes } in span.bundles {
             if let Err(error) = edge.append(&these, |one| completed.push(one)) {
-                broken = Some(Damage::Changed(error.0));
+                continued = Err(error);
                 break;
             }
             leaves.extend_from_slice(&these);
@@ -92,30 +112,17 @@ impl Follower {
             run = &run[count..];
         }
         self.damages.extend(span.findings);
-        self.damages.extend(broken);
         match span.stopped {
             Some(Failure::Damage(damage)) => self.damages.push(damage),
             Some(Failure::Read(error)) => self.unread = Some(error.to_string()),
             None => (),
         }
-        Ok(())
+        Ok(continued)
     }
 
     fn set_pace(&self, started: Duration, begun: TreeSize, reached: TreeSize, target: TreeSize) {
-        let seconds = self.case.clock.monotonic().saturating_sub(started).as_secs_f64();
-        let (done, left) = (reached.get() - begun.get(), target.get() - reached.get());
-        let pace = if left == 0 || done == 0 || seconds <= 0.0 {
-            Pace::default()
-        } else {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a rate and an estimate, both positive and far from any limit"
-            )]
-            let rate = (done as f64 / seconds) as u64;
-            Pace { entries_per_second: Some(rate), seconds_left: left.checked_div(rate) }
-        };
+        let spent = self.case.clock.monotonic().saturating_sub(started);
+        let pace = Pace::of(reached.get() - begun.get(), target.get() - reached.get(), spent);
         self.case.set_pace(pace);
     }
 
@@ -126,6 +133,7 @@ impl Follower {
             return Ok(());
         }
         self.committed_at = time;
+        self.note_backlog()?;
         let verified = self.case.verified().map(|known| (known.head(), known.note().to_bytes()));
         self.write_row(edge, verified)
     }
@@ -152,11 +160,14 @@ impl Follower {
         let now = case.now();
         case.learn(|facts| facts.grown_at = Some(now));
         self.write_row(&edge, Some((head, note.clone())))?;
-        let path = case.folder.verified(&case.followed.origin);
-        case.folder
-            .write(&PathBuf::from("logs").join(&case.hash).join("verified"), &note)
-            .map_err(CaseError::io(&path))?;
         case.store.settle(case.origin(), head, Standing::Consistent)?;
+        if case.recalled()?.is_none_or(|recalled| recalled <= head.size) {
+            // A larger head that was verified before stays there until everything has led to it.
+            let path = case.folder.verified(&case.followed.origin);
+            case.folder
+                .write(&PathBuf::from("logs").join(&case.hash).join("verified"), &note)
+                .map_err(CaseError::io(&path))?;
+        }
         case.set_verified(target);
         case.set_pace(Pace::default());
         case.feed.advance(head.size.get());

@@ -59,8 +59,7 @@ impl Follower {
     pub(super) fn start_again(&mut self) -> Result<(), CaseError> {
         let case = Arc::clone(&self.case);
         if let Some(verified) = case.verified() {
-            let note = verified.note().to_bytes();
-            case.store.reopen(case.origin(), verified.head(), &note, case.now())?;
+            case.wait_again(&verified)?;
         }
         let detail = "our own copy of the hashes was damaged; everything is being read and verified again";
         case.alarm(OWN, "hashes", detail)?;

@@ -9,51 +9,77 @@ use tlog::tile::TilePath;
 use super::{Follower, RECHECKS_MAX, Shown};
 use crate::case::CaseError;
 use crate::rebuild::Damage;
-use crate::report::{DAMAGE, FORK, LOST, LOST_WATCHES, STALE, UNREACHABLE};
+use crate::report::{BEHIND, DAMAGE, HEADS, LOST, LOST_WATCHES, STALE, UNREACHABLE};
 use crate::tiles::Tiles;
-use crate::verdict::State;
+use crate::verdict::{State, backlog, is_silent, silence, staleness};
 
 impl Follower {
     /// Ends a round: settles what waits, raises and clears alarms.
     pub(super) fn finish(&mut self, shown: &Shown) -> Result<(), CaseError> {
         let case = Arc::clone(&self.case);
-        if case.settle_pending()? && shown.largest.is_some() {
-            case.clear(FORK, &[])?;
+        case.settle_pending()?;
+        case.clear_forks()?;
+        if case.store.has_room(case.origin())? {
+            case.clear(HEADS, &[])?;
         }
         for damage in &self.damages {
             case.alarm(DAMAGE, &damage.subject(), &damage.to_string())?;
         }
-        if self.unread.is_some() || shown.largest.is_none() {
-            let unread = self.unread.clone();
-            case.learn(|facts| facts.silence = unread.or(facts.silence.take()));
-        } else {
-            let mut still: Vec<String> = self.damages.iter().map(Damage::subject).collect();
-            still.extend(self.recheck()?);
-            case.clear(DAMAGE, &still)?;
-        }
+        // Before anything is read again, which may take long.
         case.refresh_damage()?;
+        if shown.largest.is_some() {
+            let unread = self.unread.clone();
+            if unread.is_none() {
+                case.note_read()?;
+                let mut still: Vec<String> = self.damages.iter().map(Damage::subject).collect();
+                still.extend(self.recheck()?);
+                case.clear(DAMAGE, &still)?;
+                case.refresh_damage()?;
+            }
+            case.learn(|facts| facts.unread = unread);
+        }
         self.note_state()
     }
 
-    /// States that nobody signed: told as alarms while they last.
+    /// States that nobody signed: told as alarms while they last, each by itself, whatever else is wrong.
     fn note_state(&self) -> Result<(), CaseError> {
         let case = &self.case;
-        let verdict = case.verdict();
-        if verdict.state == State::Stale && case.facts().rolled_back.is_none() {
-            case.alarm(STALE, "checkpoint", &verdict.reason)?;
-        } else if verdict.state != State::Unreachable {
-            case.clear(STALE, &[])?;
+        let (facts, patience, now) = (case.facts(), case.patience(), case.now());
+        match staleness(&facts, &patience, now).filter(|_| facts.rolled_back.is_none()) {
+            Some(reason) => case.alarm(STALE, "checkpoint", &reason)?,
+            // What was not heard, or not verified, can still be stale.
+            None if facts.silence.is_none() && facts.signed <= facts.verified => case.clear(STALE, &[])?,
+            None => (),
         }
-        if case.is_silent() {
-            case.alarm(UNREACHABLE, "log", &verdict.reason)?;
-        } else if case.facts().silence.is_none() {
+        if is_silent(&facts, &patience, now) {
+            case.alarm(UNREACHABLE, "log", &silence(&facts, &patience, now).unwrap_or_default())?;
+        } else if facts.silence.is_none() && facts.unread.is_none() {
             case.clear(UNREACHABLE, &[])?;
         }
-        if verdict.state == State::Verified {
+        if case.verdict().state == State::Verified && case.recalled()?.is_none() {
             // Verification does not bring watches back.
             case.clear(LOST, &[LOST_WATCHES.to_owned()])?;
         }
-        Ok(())
+        self.note_backlog()
+    }
+
+    /// A backlog that does not end: told as an alarm, also while it is worked on.
+    pub(super) fn note_backlog(&self) -> Result<(), CaseError> {
+        let case = &self.case;
+        let (facts, now) = (case.facts(), case.now());
+        let Some(left) = backlog(&facts) else {
+            case.learn(|facts| facts.behind_since = None);
+            return case.clear(BEHIND, &[]);
+        };
+        let since = facts.behind_since.unwrap_or(now);
+        case.learn(|facts| facts.behind_since = Some(since));
+        let longest = u64::try_from(case.followed.behind_after.as_millis()).unwrap_or(u64::MAX);
+        let spent = now.saturating_sub(since);
+        // Of a log that was never heard there is nothing to catch up with.
+        if spent <= longest || facts.signed == 0 {
+            return Ok(());
+        }
+        case.alarm(BEHIND, "log", &format!("{left}; it has not been caught up with for {} s", spent / 1000))
     }
 
     /// Looks again at objects that were damaged and lie under the verified head; those that still are.

@@ -7,7 +7,6 @@
 
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::ids::TreeSize;
-use tlog::note::Note;
 use tlog::verify_tiles::{AuthenticTiles, consistency_nodes};
 
 use super::Follower;
@@ -37,16 +36,14 @@ impl Follower {
     /// Step 3 of a round.
     pub(super) fn tie(&self, target: &VerifiedCheckpoint) -> Result<Tie, CaseError> {
         let mut before: Vec<VerifiedCheckpoint> = self.case.verified().into_iter().collect();
-        let own = before.len();
-        for row in self.case.store.pending(self.case.origin())?.iter().rev() {
-            let smaller = row.head.size < target.head().size && row.head.size > TreeSize::ZERO;
-            if !smaller || before.len() == HEADS_MAX {
-                continue;
-            }
-            let signed = Note::parse(&row.note).ok();
-            before.extend(signed.and_then(|note| self.case.followed.trust.signed(&note).ok()));
-        }
         before.retain(|known| known.head().size > TreeSize::ZERO);
+        let own = before.len();
+        for waiting in self.case.store.pending(self.case.origin())?.iter().rev() {
+            let smaller = waiting.head.size < target.head().size && waiting.head.size > TreeSize::ZERO;
+            if smaller && before.len() < HEADS_MAX {
+                before.extend(self.case.kept(waiting.head)?);
+            }
+        }
         let tiles = match self.tiles_for(target, &before) {
             Ok(tiles) => tiles,
             Err(Unproved::Read(error)) if error.is_senseless() => {

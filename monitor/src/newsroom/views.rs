@@ -56,6 +56,7 @@ fn view(case: &Case, log: crate::status::LogStatus) -> LogView {
         head_time: log.head_time,
         heard_at: log.heard_at,
         witnesses: witnesses.collect(),
+        others: log.others.into_iter().map(|other| (other.url, other.answer)).collect(),
         alarms: log
             .alarms
             .into_iter()

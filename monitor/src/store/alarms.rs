@@ -1,4 +1,4 @@
-//! Alarms, evidence, and the alerts that tell of them.
+//! Alarms, and the alerts that tell of them and of evidence.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -52,18 +52,19 @@ pub struct Alert {
     pub body: String,
 }
 
+/// What an alert says.
 #[derive(Serialize)]
-struct Body<'a> {
-    origin: &'a str,
-    kind: &'a str,
-    event: &'a str,
-    subject: &'a str,
-    detail: &'a str,
-    file: &'a str,
-    at_millis: u64,
+pub(super) struct Body<'a> {
+    pub(super) origin: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) event: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) detail: &'a str,
+    pub(super) file: &'a str,
+    pub(super) at_millis: u64,
 }
 
-fn alert(connection: &Connection, body: &Body<'_>) -> rusqlite::Result<()> {
+pub(super) fn alert(connection: &Connection, body: &Body<'_>) -> rusqlite::Result<()> {
     let text = serde_json::to_string(body).expect("an alert has a JSON form");
     connection
         .prepare_cached("INSERT INTO alert (origin, kind, body, at) VALUES (?1, ?2, ?3, ?4)")?
@@ -151,46 +152,6 @@ impl Store {
                 })
             };
             statement.query_map([origin], row)?.collect()
-        })
-    }
-
-    /// Remembers an evidence file. `true` if it is new: then there is an alert.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn keep_evidence(
-        &self,
-        origin: &str,
-        id: &str,
-        kind: &str,
-        file: &str,
-        now: u64,
-    ) -> Result<bool, StoreError> {
-        self.run(|connection| {
-            let added = connection
-                .prepare_cached(
-                    "INSERT INTO evidence (id, origin, kind, file, found_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (id) DO NOTHING",
-                )?
-                .execute(params![id, origin, kind, file, signed(now)])?;
-            if added > 0 {
-                let detail = "signed things contradict each other; anyone can check the file offline";
-                let event = "misbehaviour";
-                alert(connection, &Body { origin, kind, event, subject: id, detail, file, at_millis: now })?;
-            }
-            Ok(added > 0)
-        })
-    }
-
-    /// The evidence files about a log, oldest first.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn evidence(&self, origin: &str) -> Result<Vec<String>, StoreError> {
-        self.run(|connection| {
-            let query = "SELECT file FROM evidence WHERE origin = ?1 ORDER BY found_at, id";
-            let mut statement = connection.prepare_cached(query)?;
-            statement.query_map([origin], |row| row.get(0))?.collect()
         })
     }
 

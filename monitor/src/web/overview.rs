@@ -60,6 +60,7 @@ fn one_log(app: &App, reader: &Reader, hash: &str) -> Outcome {
         h1 { (log.origin) }
         (card)
         (witnesses(texts, &log))
+        (others(texts, &log))
         h2 { (texts.newest_entries) }
         (search::hit_list(texts, &hits.rows, &[]))
         p { a href={ "/search?" (super::request::query(&[("q", &format!("log:\"{}\"", log.origin))])) } { (texts.all) } }
@@ -116,6 +117,28 @@ fn card(app: &App, texts: &Texts, log: &LogView) -> Result<Markup, Failure> {
 fn growth_chart(texts: &Texts, points: &[(u64, u64)]) -> Markup {
     let (first, last) = (points.first().map_or(0, |point| point.0), points.last().map_or(0, |point| point.0));
     chart::line(points, &fill(texts.growth_alt, &[&time_text(first), &time_text(last)]))
+}
+
+/// What witnesses and other monitors were last seen to hold.
+fn others(texts: &Texts, log: &LogView) -> Markup {
+    let said = |answer: &'static str| {
+        texts.answers.iter().find(|(code, _)| *code == answer).map_or(answer, |(_, text)| *text)
+    };
+    html! {
+        @if !log.others.is_empty() {
+            h2 { (texts.others) }
+            div.scroll tabindex="0" role="group" aria-label=(texts.others) { table {
+                thead { tr { th scope="col" { (texts.other) } th scope="col" { (texts.other_said) } } }
+                tbody { @for (url, answer) in &log.others { tr {
+                    th scope="row" { (url) }
+                    td {
+                        @if ["contradiction", "refused", "silent"].contains(answer) { span.badge { (said(answer)) } }
+                        @else { (said(answer)) }
+                    }
+                } } }
+            } }
+        }
+    }
 }
 
 fn witnesses(texts: &Texts, log: &LogView) -> Markup {

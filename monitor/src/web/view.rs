@@ -30,6 +30,8 @@ pub struct LogView {
     pub heard_at: Option<u64>,
     /// The witnesses of the policy and when each has signed the newest verified head, in seconds since 1970.
     pub witnesses: Vec<(String, Option<u64>)>,
+    /// Witnesses' endpoints and other monitors that are asked, and the name of what each said last.
+    pub others: Vec<(String, &'static str)>,
     /// Open alarms.
     pub alarms: Vec<AlarmView>,
     /// Evidence files, relative to the monitor's directory.
