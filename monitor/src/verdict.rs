@@ -22,7 +22,7 @@ use serde::Serialize;
 /// A log is unreachable after so many pauses between looks without one that succeeded.
 const LOOKS_MISSED_MAX: u32 = 3;
 /// The least time without contact that makes a log unreachable.
-const SILENCE_MILLIS_MIN: u64 = 30_000;
+pub(crate) const SILENCE_MILLIS_MIN: u64 = 30_000;
 /// How far a signer's clock may be ahead of ours.
 pub const CLOCK_AHEAD_SECONDS_MAX: u64 = 60;
 

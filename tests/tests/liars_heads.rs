@@ -14,6 +14,9 @@ use tlog::ids::{TreeHead, TreeSize};
 const ORIGIN: &str = "log.example/liar";
 const ALL: [usize; 3] = [0, 1, 2];
 
+/// What becomes of a file that had these bytes.
+type Damage = dyn Fn(&std::path::Path, &[u8]);
+
 /// A log with its keys, and a monitor that watches it.
 struct Scene {
     keys: Keys,
@@ -53,7 +56,7 @@ impl Scene {
     }
 
     fn show(&self, note: &[u8]) -> Seen {
-        self.watch.case().show(note, "posted").unwrap().unwrap()
+        self.watch.case().show(note, "posted").expect("the monitor goes on").expect("signed")
     }
 
     /// Loses the database, as if it had been deleted, and starts again.
@@ -358,7 +361,7 @@ fn a_caught_log_stays_caught_when_its_evidence_is_moved_or_damaged_and_the_file_
     let files = scene.watch.evidence_files();
     let whole: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert_eq!(files.len(), 4);
-    let damage: [&dyn Fn(&std::path::Path, &[u8]); 3] = [
+    let damage: [&Damage; 3] = [
         &|file, _| std::fs::remove_file(file).unwrap(),
         &|file, bytes| std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap(),
         &|file, bytes| {
