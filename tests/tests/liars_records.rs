@@ -113,6 +113,40 @@ fn an_entry_that_is_no_statement_is_proved() {
     Scene::new().proves(b"not a statement".to_vec(), "record-malformed");
 }
 
+/// The operator enters what an agency never signed: the text alone, or with the empty line below which signatures stand.
+#[test]
+fn a_statement_that_nobody_signed_is_proved_and_says_nothing() {
+    let unsigned = |body: &Body, end: &str| format!("{}{end}", body.to_text()).into_bytes();
+    let record = |scene: &Scene| {
+        Body::Record(scene.world.record_body(&scene.treasury, "country", "FR", None, r#"{"name":"France"}"#))
+    };
+    // With this one the publisher could not sign what comes after it.
+    let revoke = |scene: &Scene| {
+        let (keys, reason) = (vec![scene.treasury.publisher.key()], "Stolen.".parse().expect("a reason"));
+        let latest = previous(&scene.tree.entries[1]);
+        scene.world.agency_body(&scene.treasury, latest, AgencyAction::Revoke { keys, reason })
+    };
+    for end in ["", "\n"] {
+        let scene = Scene::new();
+        let entry = unsigned(&record(&scene), end);
+        scene.proves(entry, "record-malformed");
+        let scene = Scene::new();
+        let entry = unsigned(&revoke(&scene), end);
+        scene.proves(entry, "record-malformed");
+        // The agency signs the very text afterwards: what nobody signed is in nobody's way.
+        let mut scene = Scene::new();
+        let body = record(&scene);
+        scene.tree.push(unsigned(&body, end));
+        let signed = sign(&body, &[&scene.treasury.publisher]);
+        let next = scene.put("FR", Some(&signed), "{}");
+        scene.tree.push(signed);
+        scene.tree.push(next);
+        assert_eq!(scene.judge(), State::Misbehaving, "{:?}", scene.watch.verdict());
+        assert_eq!(scene.watch.evidence(), ["record-malformed"]);
+        assert!(scene.watch.alarms().is_empty(), "{:?}", scene.watch.alarms());
+    }
+}
+
 #[test]
 fn a_second_genesis_is_proved() {
     let scene = Scene::new();
