@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no randomness. A monitor and a server that use this crate see the same records.
 //!
 //! Start with [`statement`], what a leaf is; [`registry`] decides which statements a log admits,
-//! and [`evidence`] shows that it took one that it should not. [`sealed`] fields are
+//! [`evidence`] shows that it took one that it should not, and [`provenance`] who may sign. [`sealed`] fields are
 //! shown one by one, [`erasable`] ones can be destroyed, both by an [`opening`]. [`json`], [`ids`] and [`time`] are the
 //! small values they are made of. [`rsf`] and [`exchange`] read registers as others publish them.
 
@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod ids;
 pub mod json;
 pub mod opening;
+pub mod provenance;
 pub mod registry;
 pub mod rsf;
 pub mod sealed;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use record::provenance::{PROVENANCE_BYTES_MAX, Provenance};
 use record::statement::{Body, Statement};
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::hash::Hash;
@@ -14,7 +15,7 @@ use super::failure::Failure;
 use super::trust::checkpoint;
 use crate::provenance::collect::{CollectError, Reader};
 use crate::provenance::judge::{Judge, Previous};
-use crate::provenance::{Known, PROVENANCE_BYTES_MAX, Provenance, ProvenanceError};
+use crate::provenance::{Known, ProvenanceError};
 use crate::source::Source;
 
 /// Where the statements come from that say whose keys an agency's are.
@@ -33,7 +34,7 @@ pub(super) struct Who {
 
 impl From<ProvenanceError> for Failure {
     fn from(error: ProvenanceError) -> Self {
-        if error.is_malformed() { Self::malformed(error) } else { Self::wrong(error) }
+        Self::wrong(error)
     }
 }
 
@@ -57,7 +58,7 @@ impl Who {
                 let parsed = Provenance::parse(&bytes);
                 let parsed =
                     parsed.map_err(|error| Failure::Malformed(format!("{}: {error}", path.display())))?;
-                parsed.verify(policy)?
+                Known::verify(&parsed, policy)?
             }
             (None, Some(url)) => ask(url, policy, index, statement)?,
             (None, None) if self.genesis.is_some() => {
@@ -90,7 +91,7 @@ fn ask(url: &str, policy: &Policy, index: LeafIndex, statement: &Statement) -> R
     let source = Source::open(url)?;
     let checkpoint = checkpoint(&source, policy)?;
     let reader = Reader::new(source, checkpoint);
-    Ok(provenance_of(&reader, index, statement)?.verify(policy)?)
+    Ok(Known::verify(&provenance_of(&reader, index, statement)?, policy)?)
 }
 
 /// The file that shows who may sign a statement.

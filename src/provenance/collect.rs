@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use record::evidence::ProvedEntry;
 use record::ids::{AgencyId, RecordKey, RegisterId};
+use record::provenance::Provenance;
 use record::registry::{Chain, History, JudgeError, Registry, Signatures};
 use record::statement::{AttachmentContent, Body, EntryRef, Statement};
 use tlog::checkpoint::VerifiedCheckpoint;
@@ -18,8 +19,8 @@ use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeHead};
 use tlog::tile::{TILE_WIDTH, TilePath};
 
+use super::ProvenanceError;
 use super::judge::changes_registry;
-use super::{Provenance, ProvenanceError};
 use crate::fsck::{Report, fsck};
 use crate::http::records::route::encode;
 use crate::prove::{ProveError, Prover};

@@ -2,18 +2,10 @@
 //! one signed tree. With this file beside a statement and its receipt anybody can tell, without any network, whose
 //! signatures it bears and who enrolled them.
 //!
-//! ```text
-//! daybook/provenance/v1
-//! entry <index> <base64>         ascending; the first is entry 0, the genesis
-//! <hash, base64>                 its inclusion proof, the leaf's sibling first
-//!
-//! <checkpoint with its signatures>
-//! ```
-//!
-//! [`Provenance`] is the file, [`Known`] what of it was verified, [`judge::Judge`] judges statements by it with the rules of
-//! admission, and [`collect`] gets it from a log,
-//! [`versions`] reads whole histories. A file can leave out a statement that came later, such as a revocation:
-//! that nothing is left out shows only a copy of the whole log, see [`collect::from_copy`].
+//! The file is [`record::provenance`]'s. [`Known`] is what of it was verified, [`judge::Judge`] judges statements by it with
+//! the rules of admission, [`collect`] gets it from a log, and [`versions`] reads whole histories. A file can leave out a
+//! statement that came later, such as a revocation: that nothing is left out shows only a copy of the whole log, see
+//! [`collect::from_copy`].
 
 pub mod collect;
 pub mod judge;
@@ -23,35 +15,18 @@ use std::collections::BTreeMap;
 
 use record::evidence::ProvedEntry;
 use record::ids::AgencyId;
+use record::provenance::Provenance;
 use record::registry::Refusal;
 use record::statement::{AgencyAction, Body, Statement, StatementError};
-use tlog::b64;
-use tlog::bundle::ENTRY_BYTES_MAX;
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::hash::{Hash, leaf_hash};
 use tlog::ids::{KeyName, LeafIndex};
-use tlog::note::{Note, NoteError};
 use tlog::policy::{Policy, PolicyError};
-use tlog::proof::{PROOF_HASHES_MAX, ProofError, check_inclusion};
-
-const HEADER: &str = "daybook/provenance/v1";
-/// Most entries in one file.
-pub const ENTRIES_MAX: usize = 65_536;
-/// The longest file.
-pub const PROVENANCE_BYTES_MAX: usize = 256 << 20;
+use tlog::proof::{ProofError, check_inclusion};
 
 /// Why a file shows nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
-    /// The first line is another.
-    #[error("not a provenance file: the first line must be `{HEADER}`")]
-    Header,
-    /// A line is not what it must be.
-    #[error("line {0} of the provenance must be {1}")]
-    Line(usize, &'static str),
-    /// The checkpoint is no note.
-    #[error("the checkpoint in the provenance is malformed: {0}")]
-    Note(#[from] NoteError),
     /// The policy does not accept the checkpoint.
     #[error("the policy does not accept the checkpoint in the provenance: {0}")]
     Policy(#[from] PolicyError),
@@ -70,98 +45,6 @@ pub enum ProvenanceError {
     /// Two files, of two logs.
     #[error("the provenance is of the log {0}, and the receipt of {1}")]
     OtherLog(String, String),
-}
-
-impl ProvenanceError {
-    /// Whether the file cannot be read at all, rather than showing something wrong.
-    #[must_use]
-    pub fn is_malformed(&self) -> bool {
-        matches!(self, Self::Header | Self::Line(..) | Self::Note(_))
-    }
-}
-
-/// The file. Nothing is verified by having one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provenance {
-    /// The signed tree that holds the entries.
-    pub checkpoint: Note,
-    /// The entries, ascending.
-    pub entries: Vec<ProvedEntry>,
-}
-
-/// A line with its number, counted from 1.
-type Numbered<'a> = (&'a str, usize);
-
-impl Provenance {
-    /// Parses a file. Accepts only bytes that [`Provenance::to_bytes`] gives back.
-    ///
-    /// # Errors
-    /// [`ProvenanceError`] names the line.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ProvenanceError> {
-        let blank = bytes.windows(2).position(|pair| pair == b"\n\n").ok_or(ProvenanceError::Header)?;
-        let head = std::str::from_utf8(&bytes[..blank]).map_err(|_| ProvenanceError::Header)?;
-        let mut lines = head.split('\n').zip(1_usize..).peekable();
-        lines.next().filter(|(line, _)| *line == HEADER).ok_or(ProvenanceError::Header)?;
-        let mut entries: Vec<ProvedEntry> = Vec::new();
-        while let Some(line) = lines.next() {
-            let mut proof = Vec::new();
-            while let Some((line, number)) = lines.next_if(|(line, _)| !line.starts_with("entry ")) {
-                let bad = |_| ProvenanceError::Line(number, "a hash in canonical base64");
-                proof.push(Hash::from_base64(line).map_err(bad)?);
-            }
-            let entry = entry(line, proof)?;
-            let ascends = entries.last().is_none_or(|last| last.index < entry.index);
-            if !ascends || entries.len() == ENTRIES_MAX || entry.proof.len() > PROOF_HASHES_MAX {
-                return Err(ProvenanceError::Line(line.1, "an entry after the one before, with its proof"));
-            }
-            entries.push(entry);
-        }
-        Ok(Self { checkpoint: Note::parse(&bytes[blank + 2..])?, entries })
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut head = format!("{HEADER}\n");
-        for ProvedEntry { index, entry, proof } in &self.entries {
-            head.push_str(&format!("entry {index} {}\n", b64::encode(entry)));
-            proof.iter().for_each(|hash| head.push_str(&format!("{}\n", hash.to_base64())));
-        }
-        head.push('\n');
-        [head.as_bytes(), &self.checkpoint.to_bytes()].concat()
-    }
-
-    /// Verifies that the log of `policy` has signed a tree with these entries, the first its genesis.
-    ///
-    /// Whether each may stand there is decided when something is [judged](judge::Judge).
-    ///
-    /// # Errors
-    /// [`ProvenanceError`] says which entry is not right.
-    pub fn verify(&self, policy: &Policy) -> Result<Known, ProvenanceError> {
-        self.read_at(policy.verify(&self.checkpoint)?)
-    }
-
-    /// The same for a checkpoint that was verified already.
-    fn read_at(&self, checkpoint: VerifiedCheckpoint) -> Result<Known, ProvenanceError> {
-        let mut statements = BTreeMap::new();
-        for ProvedEntry { index, entry, proof } in &self.entries {
-            check_inclusion(&leaf_hash(entry), *index, &checkpoint.head(), proof)
-                .map_err(|error| ProvenanceError::Proof(*index, error))?;
-            let statement =
-                Statement::parse(entry).map_err(|error| ProvenanceError::Statement(*index, error))?;
-            statements.insert(*index, statement);
-        }
-        Known::new(checkpoint, statements)
-    }
-}
-
-fn entry((line, number): Numbered<'_>, proof: Vec<Hash>) -> Result<ProvedEntry, ProvenanceError> {
-    const FORM: &str = "`entry`, an index and the entry in canonical base64";
-    let parts = line.strip_prefix("entry ").and_then(|rest| rest.split_once(' '));
-    let parsed = parts.and_then(|(index, entry)| Some((index.parse().ok()?, b64::decode(entry)?)));
-    let parsed = parsed.filter(|(_, entry)| entry.len() <= ENTRY_BYTES_MAX);
-    let (index, entry) = parsed.ok_or(ProvenanceError::Line(number, FORM))?;
-    Ok(ProvedEntry { index, entry, proof })
 }
 
 /// How an agency came into the log.
@@ -185,6 +68,29 @@ pub struct Known {
 }
 
 impl Known {
+    /// Verifies that the log of `policy` has signed a tree with these entries, the first its genesis.
+    ///
+    /// Whether each may stand there is decided when something is [judged](judge::Judge).
+    ///
+    /// # Errors
+    /// [`ProvenanceError`] says which entry is not right.
+    pub fn verify(provenance: &Provenance, policy: &Policy) -> Result<Self, ProvenanceError> {
+        Self::read(provenance, policy.verify(&provenance.checkpoint)?)
+    }
+
+    /// The same under a checkpoint that was verified already.
+    fn read(provenance: &Provenance, checkpoint: VerifiedCheckpoint) -> Result<Self, ProvenanceError> {
+        let mut statements = BTreeMap::new();
+        for ProvedEntry { index, entry, proof } in &provenance.entries {
+            check_inclusion(&leaf_hash(entry), *index, &checkpoint.head(), proof)
+                .map_err(|error| ProvenanceError::Proof(*index, error))?;
+            let statement =
+                Statement::parse(entry).map_err(|error| ProvenanceError::Statement(*index, error))?;
+            statements.insert(*index, statement);
+        }
+        Self::new(checkpoint, statements)
+    }
+
     fn new(
         checkpoint: VerifiedCheckpoint,
         statements: BTreeMap<LeafIndex, Statement>,
@@ -243,45 +149,10 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use tlog::note::Note;
     use tlog::sign::Ed25519Signer;
 
     use super::*;
-
-    fn sample() -> Provenance {
-        let signer = Ed25519Signer::from_seed("log.example".parse().unwrap(), &[7; 32]);
-        let text = "log.example\n3\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-        let entry = |index, entry: &[u8], hashes: u8| ProvedEntry {
-            index: LeafIndex::new(index).unwrap(),
-            entry: entry.to_vec(),
-            proof: (0..hashes).map(|hash| Hash::from_bytes([hash; 32])).collect(),
-        };
-        Provenance {
-            checkpoint: Note::new(text.to_owned(), vec![signer.sign(text)]).unwrap(),
-            entries: vec![entry(0, b"genesis", 2), entry(2, b"", 0), entry(5, b"x", 1)],
-        }
-    }
-
-    #[test]
-    fn a_file_has_one_form() {
-        let good = sample().to_bytes();
-        assert_eq!(Provenance::parse(&good).unwrap(), sample());
-        let text = String::from_utf8(good).unwrap();
-        for (from, to) in [
-            ("daybook/provenance/v1", "daybook/provenance/v2"),
-            ("entry 2 ", "entry 02 "),
-            ("entry 2 ", "entry 0 "),
-            ("entry 2 ", "entry 6 "),
-            ("entry 2 ", "entry 2  "),
-            ("entry 0 ", "Entry 0 "),
-            ("Z2VuZXNpcw==", "Z2VuZXNpcx=="),
-            ("\nAAAA", "\nAAA"),
-            ("\n\n", "\n"),
-        ] {
-            let altered = text.replacen(from, to, 1);
-            assert_ne!(altered, text, "{from}");
-            assert!(Provenance::parse(altered.as_bytes()).is_err(), "{from} {to}");
-        }
-    }
 
     #[test]
     fn without_a_genesis_of_the_log_nothing_is_known() {
@@ -293,11 +164,11 @@ mod tests {
         let entries = vec![ProvedEntry { index, entry: b"genesis".to_vec(), proof: Vec::new() }];
         let policy = Policy::of_log(signer.verifier_key(), None);
         let none = Provenance { checkpoint: checkpoint.clone(), entries: Vec::new() };
-        assert!(matches!(none.verify(&policy), Err(ProvenanceError::Genesis(_))));
+        assert!(matches!(Known::verify(&none, &policy), Err(ProvenanceError::Genesis(_))));
         let other = Provenance { checkpoint, entries };
-        assert!(matches!(other.verify(&policy), Err(ProvenanceError::Statement(..))));
+        assert!(matches!(Known::verify(&other, &policy), Err(ProvenanceError::Statement(..))));
         let stranger = Ed25519Signer::from_seed("log.example".parse().unwrap(), &[8; 32]);
         let policy = Policy::of_log(stranger.verifier_key(), None);
-        assert!(matches!(none.verify(&policy), Err(ProvenanceError::Policy(_))));
+        assert!(matches!(Known::verify(&none, &policy), Err(ProvenanceError::Policy(_))));
     }
 }

@@ -6,9 +6,9 @@ use record::statement::{Body, Erased, Record, Statement, Tombstone};
 use tlog::ids::LeafIndex;
 use tlog::tlog_proof::TlogProof;
 
-use super::Enrolment;
 use super::collect::{CollectError, Places, Reader, RecordName, can_be_erased};
 use super::judge::{Judge, Previous, Signer};
+use super::{Enrolment, Known};
 
 /// A version of a record.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ fn judge(
     queue: Vec<(LeafIndex, Next)>,
 ) -> Result<Versions, CollectError> {
     // The reader's head was verified, and so were the proofs that it gives.
-    let known = reader.provenance(&places.registry, &[])?.read_at(reader.checkpoint().clone())?;
+    let known = Known::read(&reader.provenance(&places.registry, &[])?, reader.checkpoint().clone())?;
     let mut judge = Judge::new(&known);
     let (mut versions, mut erasures): (Vec<Version>, Vec<Erasure>) = (Vec::new(), Vec::new());
     for (index, next) in queue {
