@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tlog::hash::Hash;
-use tlog::ids::{LeafIndex, TreeSize};
+use tlog::ids::{LeafIndex, TreeSize, UnixMillis};
 
 use crate::lookup::{Lookup, LookupError};
 use crate::pool::Pending;
@@ -86,11 +86,16 @@ impl Judge {
     }
 
     /// Judges the next entry. `batch` are the entries of this batch found new so far; the next new one goes to
-    /// `committed + batch.len()`.
+    /// `committed + batch.len()`, under a head of this time.
     ///
     /// # Errors
     /// [`LookupError`]: the log cannot tell whether it holds the entry, or what came before it.
-    pub fn judge(&mut self, pending: &Pending, batch: &[Pending]) -> Result<Verdict, LookupError> {
+    pub fn judge(
+        &mut self,
+        pending: &Pending,
+        batch: &[Pending],
+        time: UnixMillis,
+    ) -> Result<Verdict, LookupError> {
         if let Some((index, stored)) = self.known(pending, batch)? {
             return Ok(match stored == pending.entry {
                 true => Verdict::Duplicate(index),
@@ -98,7 +103,7 @@ impl Judge {
             });
         }
         if let Some(records) = &mut self.records
-            && let Err(refused) = records.judge(pending, batch, self.committed, &self.lookup)?
+            && let Err(refused) = records.judge(pending, batch, self.committed, &self.lookup, time)?
         {
             return Ok(Verdict::Refused(refused));
         }

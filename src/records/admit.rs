@@ -1,13 +1,13 @@
 //! From bytes that anybody may have sent to a pending statement, or a refusal. Runs for many requests at a time.
 //!
 //! The order is the contract: a text that the log knows is answered before anything else is looked at; then the form;
-//! then what this log asks for besides (its clock, attachments); then keys and signatures, by far the dearest. The
-//! registry's own rules wait for the sequencer, where order counts.
+//! then what this log asks for besides (a date that has come, attachments); then keys and signatures, by far the dearest. The
+//! registry's own rules, and whether a delegation is over, wait for the sequencer, where order counts.
 //!
 //! Absent on purpose: quotas, which go by who asks and are `http`'s.
 
 use bytes::Bytes;
-use record::registry::{Authentic, Grant, Registry, Signatures};
+use record::registry::Signatures;
 use record::statement::{AttachmentContent, Body, Record, Statement, StatementError};
 use record::time::UtcTime;
 use tlog::hash::Hash;
@@ -46,12 +46,6 @@ pub enum NotTaken {
          clock that dated it, or send it when its time has come"
     )]
     Early(UtcTime),
-    /// It is dated within a delegation that is over by now: its date shows nothing.
-    #[error(
-        "a key that was delegated until {0} signed it, and by this log's clock that is over; ask an officer to sign it, or to \
-         delegate the key anew"
-    )]
-    Late(UtcTime),
     /// An attachment has not been uploaded.
     #[error(
         "the log does not hold the attachment {name:?} ({hash}); upload it with PUT /blobs/{hash} and send the \
@@ -113,7 +107,6 @@ impl NotTaken {
             Self::Form(error) => error.code(),
             Self::Refused(refused) => refused.code(),
             Self::Early(_) => "at_in_the_future",
-            Self::Late(_) => "delegation_over",
             Self::AttachmentMissing { .. } => "attachment_missing",
             Self::AttachmentLength { .. } => "attachment_length",
             Self::AttachmentOther { .. } => "attachment_other",
@@ -160,9 +153,8 @@ pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, N
     let admitted = if registry.unknown_signer(&statement).is_some() {
         Admitted::Unsettled(statement)
     } else {
-        let authentic = registry.authenticate(statement, Signatures::Check).map_err(Refused::Registry)?;
-        check_delegation(&registry, &authentic, records.now_seconds())?;
-        Admitted::Authentic(authentic)
+        let authentic = registry.authenticate(statement, Signatures::Check);
+        Admitted::Authentic(authentic.map_err(Refused::Registry)?)
     };
     let statement = Some(std::sync::Arc::new(admitted));
     Ok(Examined::New(Box::new(Pending { entry: bytes, leaf, identity, absent_below, statement })))
@@ -172,22 +164,6 @@ fn check_date(statement: &Statement, now_seconds: i64) -> Result<(), NotTaken> {
     let at = statement.body().at();
     let ahead = at.unix_seconds() > now_seconds.saturating_add(AHEAD_SECONDS_MAX);
     if ahead { Err(NotTaken::Early(at)) } else { Ok(()) }
-}
-
-/// The registry compares a delegation's end with the record's own date, since no other time is in the log. A date that was
-/// chosen afterwards is caught here.
-fn check_delegation(registry: &Registry, authentic: &Authentic, now_seconds: i64) -> Result<(), NotTaken> {
-    let Body::Record(record) = authentic.statement().body() else { return Ok(()) };
-    for state in registry.keys_of(&record.agency) {
-        if let Grant::Delegate { until, .. } = &state.grant
-            && record.at <= *until
-            && now_seconds > until.unix_seconds()
-            && authentic.keys().contains(&state.key)
-        {
-            return Err(NotTaken::Late(*until));
-        }
-    }
-    Ok(())
 }
 
 /// Whether to examine these bytes may wait for the disk: a statement with attachments has this word in it.

@@ -4,16 +4,20 @@
 //! place. What is asked about earlier entries is answered from the batch at hand, then from the index with its memory,
 //! and entries are read from the tree.
 //!
+//! What the registry admits is then held against the time of the batch, where a delegated key has signed. That is no rule of
+//! the log: a replay, here or at a monitor's, asks the registry alone.
+//!
 //! Absent on purpose: signatures, which admission has checked in parallel, save those by keys that came in since.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use record::registry::{
-    Authentic, Chain, Effect, History, JudgeError, NotAllowed, Refusal, Registry, Signatures,
+    Authentic, Chain, Effect, Grant, History, JudgeError, NotAllowed, Refusal, Registry, Signatures,
 };
-use record::statement::EntryRef;
-use tlog::ids::{LeafIndex, TreeSize};
+use record::statement::{Body, EntryRef};
+use record::time::UtcTime;
+use tlog::ids::{LeafIndex, TreeSize, UnixMillis};
 
 use super::lists::Ends;
 use super::marks::{self, marks};
@@ -69,6 +73,19 @@ impl History for Before<'_> {
     }
 }
 
+/// The end of the delegation under which a version of a record is signed, if it is past at that time.
+///
+/// The registry compares it with the record's own date, since no other time is in the log. A date that was chosen afterwards is
+/// caught here, and here only: in order, so that it holds for a delegation that came in just before, and for one that was renewed.
+fn ended_delegation(registry: &Registry, authentic: &Authentic, time: UnixMillis) -> Option<UtcTime> {
+    let Body::Record(_) = authentic.statement().body() else { return None };
+    let now_seconds = i64::try_from(time.get() / 1000).unwrap_or(i64::MAX);
+    authentic.keys().iter().find_map(|key| match registry.key(key)?.grant {
+        Grant::Delegate { until, .. } if until.unix_seconds() < now_seconds => Some(until),
+        _ => None,
+    })
+}
+
 fn index_failed(error: &IndexError) -> LookupError {
     LookupError::Index(error.to_string())
 }
@@ -87,7 +104,8 @@ impl RecordJudge {
         self.registry = registry;
     }
 
-    /// Judges a statement that would become entry `committed + batch.len()`, and takes note of it if it may.
+    /// Judges a statement that would become entry `committed + batch.len()` under a head of this time, and takes note of it if
+    /// it may.
     ///
     /// # Errors
     /// [`LookupError`]: the log cannot tell; nothing was taken note of.
@@ -97,6 +115,7 @@ impl RecordJudge {
         batch: &[Pending],
         committed: TreeSize,
         lookup: &Lookup,
+        time: UnixMillis,
     ) -> Result<Result<(), Refused>, LookupError> {
         let admitted = pending.statement.as_ref().expect("a log of records admits statements");
         let found_now;
@@ -117,11 +136,15 @@ impl RecordJudge {
         let at = committed.get() + batch.len() as u64;
         let at = LeafIndex::new(at).expect("a log never grows past 2^63");
         let before = Before { ends: &self.ends, lookup, committed, batch };
-        match self.registry.judge(at, authentic, &before) {
-            Ok(effect) => self.take_in(authentic, effect).map_err(|error| index_failed(&error))?,
+        let effect = match self.registry.judge(at, authentic, &before) {
+            Ok(effect) => effect,
             Err(JudgeError::Refused(refusal)) => return Ok(Err(refusal.into())),
             Err(JudgeError::History(error)) => return Err(error),
+        };
+        if let Some(until) = ended_delegation(&self.registry, authentic, time) {
+            return Ok(Err(Refused::Late(until)));
         }
+        self.take_in(authentic, effect).map_err(|error| index_failed(&error))?;
         Ok(Ok(()))
     }
 

@@ -12,7 +12,8 @@
 //! | [`views`] | the registry as it was at each head that may be published, for readers |
 //!
 //! The rules themselves are in the crate `record`, which monitors use as well. What this log refuses for reasons of
-//! its own (a missing attachment, a quota) is [`admit`]'s, and has codes of its own: nobody may call it inadmissible.
+//! its own (a missing attachment, a quota, its clock) is [`admit`]'s, or [`judge`]'s where the order counts, and has codes of
+//! its own: nobody may call it inadmissible.
 
 pub mod admit;
 pub mod erase;
@@ -36,6 +37,7 @@ use prometheus::IntCounter;
 use record::registry::Registry;
 use record::registry::{Authentic, Refusal};
 use record::statement::Statement;
+use record::time::UtcTime;
 use tlog::hash::{Hash, sha256};
 use tlog::ids::{LeafIndex, TreeSize};
 
@@ -164,7 +166,7 @@ impl Admitted {
     }
 }
 
-/// Why the judge did not let a statement in. Can be recomputed by anybody from the log alone.
+/// Why the judge did not let a statement in. Can be recomputed by anybody from the log alone, [`Refused::Late`] apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The same text is in the log, under other signatures.
@@ -175,6 +177,13 @@ pub enum Refused {
     /// The registry says so.
     #[error(transparent)]
     Registry(#[from] Refusal),
+    /// It is dated within a delegation that is over by now: its date shows nothing. By this log's clock alone, so it is never
+    /// said of a statement that the registry refuses.
+    #[error(
+        "a key that was delegated until {0} signed it, and by this log's clock that is over; ask an officer to sign it, or to \
+         delegate the key anew"
+    )]
+    Late(UtcTime),
 }
 
 impl Refused {
@@ -184,6 +193,7 @@ impl Refused {
         match self {
             Self::OtherSignatures(_) => "other_signatures",
             Self::Registry(refusal) => refusal.code(),
+            Self::Late(_) => "delegation_over",
         }
     }
 
@@ -193,7 +203,7 @@ impl Refused {
         match self {
             Self::OtherSignatures(index) => Some(*index),
             Self::Registry(Refusal::Stale(latest)) => latest.map(|latest| latest.index),
-            Self::Registry(_) => None,
+            Self::Registry(_) | Self::Late(_) => None,
         }
     }
 }

@@ -202,7 +202,7 @@ impl Sequencer {
                 return Ok(refuse(submissions, &error.to_string()));
             }
         };
-        let batch = self.judge(submissions)?;
+        let batch = self.judge(submissions, time)?;
         if batch.new.is_empty() && !refresh {
             self.parts.unpublished.wait(batch.waiters);
             return Ok(Step::Committed);
@@ -218,12 +218,12 @@ impl Sequencer {
         }
     }
 
-    fn judge(&mut self, submissions: Vec<Submission>) -> Result<Batch, SequencerError> {
+    fn judge(&mut self, submissions: Vec<Submission>, time: UnixMillis) -> Result<Batch, SequencerError> {
         let mut batch = Batch::default();
         for Submission { entries, reply } in submissions {
             let mut decisions = Vec::with_capacity(entries.len());
             for pending in entries {
-                decisions.push(match self.parts.judge.judge(&pending, &batch.new)? {
+                decisions.push(match self.parts.judge.judge(&pending, &batch.new, time)? {
                     Verdict::New(index) => {
                         batch.new.push(pending);
                         Ok(Placed { index, duplicate: false })

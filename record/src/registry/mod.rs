@@ -201,6 +201,12 @@ impl Registry {
         places.filter_map(|(name, id)| self.keys.get(name, *id))
     }
 
+    /// What is known of a key that the log has seen, whosever it is.
+    #[must_use]
+    pub fn key(&self, key: &VerifierKey) -> Option<&KeyState> {
+        self.keys.of_key(key)
+    }
+
     /// The keys of an agency that may sign.
     fn live_keys_of(&self, agency: &AgencyId) -> impl Iterator<Item = &KeyState> {
         self.keys_of(agency).filter(|state| state.is_live())

@@ -27,6 +27,7 @@ use crate::store::vault::values::{VERSION_BYTES_MAX, VERSION_DOCUMENTS_MAX};
 pub(super) fn refused(refused: &Refused) -> Problem {
     let detail = sentence(&refused.to_string());
     let (status, kind, title) = match refused {
+        Refused::Late(_) => return clock(detail, refused.code()),
         Refused::OtherSignatures(_) => (StatusCode::CONFLICT, "other-signatures", "Known text"),
         Refused::Registry(refusal) => match refusal.class() {
             RefusalClass::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed", "Not allowed"),
@@ -61,7 +62,6 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
             }
         }
         NotTaken::Early(_) => clock(detail, code).with("field", "/at"),
-        NotTaken::Late(_) => clock(detail, code),
         NotTaken::AttachmentMissing { name, hash } => {
             let title = "Attachment missing";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
