@@ -12,6 +12,7 @@ use tlog::vkey::VerifierKey;
 use super::ceremony::failed;
 use super::failure::Failure;
 use super::trust::Trust;
+use super::who;
 use crate::client::{AgencyFacts, Client, RegisterFacts, read};
 
 /// Which log.
@@ -61,7 +62,8 @@ impl Desk {
     }
 
     /// A register that must be open. Its definition, by which values are sorted into public and private ones, is the
-    /// agency's own word, proved to be in the log: the log alone could make a clerk publish what is sealed.
+    /// agency's own word, proved to be in the log and judged there: the log alone could make a clerk publish what is sealed.
+    /// It may be an older one of the agency's. Whoever writes a record in full is not sorted by it, and is refused then.
     pub(super) fn register(&self, place: &RegisterArg) -> Result<RegisterFacts, Failure> {
         let RegisterArg { agency, register } = place;
         let facts = self.client.register(agency, register).map_err(failed)?;
@@ -71,23 +73,30 @@ impl Desk {
                  {agency}/{register} --title TEXT --licence TEXT --signer FILE"
             ))
         })?;
-        let entered = self.client.entry(facts.latest.index).map_err(failed)?;
-        let proved = entered.filter(|entered| {
-            let statement = Statement::parse(&entered.bytes).map(|statement| statement.body().clone());
-            statement == Ok(Body::Register(facts.definition.clone()))
-        });
-        let proved = proved.ok_or_else(|| {
-            Failure::Wrong(format!(
-                "the log shows a definition of {place} that is not its entry {}",
-                facts.latest.index
-            ))
-        })?;
-        proved.verify(&self.policy).map_err(failed)?;
         if facts.definition.agency != *agency || facts.definition.register != *register {
             return Err(Failure::Wrong(format!(
                 "the log shows the definition of another register for {place}"
             )));
         }
+        let index = facts.latest.index;
+        let entered = self.client.entry(index).map_err(failed)?;
+        let statement = entered.as_ref().and_then(|entered| Statement::parse(&entered.bytes).ok());
+        let shown = Body::Register(facts.definition.clone());
+        let (Some(entered), Some(statement)) = (entered, statement.filter(|found| *found.body() == shown))
+        else {
+            return Err(Failure::Wrong(format!(
+                "the log shows a definition of {place} that is not its entry {index}"
+            )));
+        };
+        entered.verify(&self.policy).map_err(failed)?;
+        let signed = who::judged(self.client.url(), &self.policy, entered.receipt.index, &statement);
+        signed.map_err(|failure| match failure {
+            Failure::Wrong(why) => Failure::Wrong(format!(
+                "the definition of {place} that the log shows does not hold: {why}. Nothing was sent; tell whoever monitors \
+                 this log"
+            )),
+            other => other,
+        })?;
         Ok(facts)
     }
 }

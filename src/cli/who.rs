@@ -87,6 +87,18 @@ impl Who {
     }
 }
 
+/// Holds a statement against the rules of admission, by what the log shows of its agency.
+pub(super) fn judged(
+    url: &str,
+    policy: &Policy,
+    index: LeafIndex,
+    statement: &Statement,
+) -> Result<(), Failure> {
+    let known = ask(url, policy, index, statement)?;
+    Judge::new(&known).judge(index, statement, Previous::Believed)?;
+    Ok(())
+}
+
 fn ask(url: &str, policy: &Policy, index: LeafIndex, statement: &Statement) -> Result<Known, Failure> {
     let source = Source::open(url)?;
     let checkpoint = checkpoint(&source, policy)?;
