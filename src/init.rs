@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use daemon::clock::{Clock, Random};
 use daemon::config::ByteSize;
+use daemon::files::in_words;
 use tlog::ids::{Origin, TreeHead, TreeSize, UnixMillis};
 use tlog::policy::Policy;
 use tlog::vkey::VerifierKey;
@@ -44,7 +45,7 @@ pub enum InitError {
     #[error("{file} exists and is not empty; choose another directory, a log is never made over something else", file = .0.display())]
     InUse(PathBuf),
     /// The system refuses.
-    #[error("{file}: {1}", file = .0.display())]
+    #[error("{file}: {}", in_words(.1), file = .0.display())]
     Io(PathBuf, std::io::Error),
     /// The keys could not be made.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use daemon::fetch::{FetchError, FetchOptions, Fetcher};
+use daemon::files::in_words;
 use http::StatusCode;
 use tlog::bundle;
 use tlog::hash::{HASH_BYTES, Hash};
@@ -32,7 +33,7 @@ const LIST_ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The file system refuses.
-    #[error("{0}: {1}")]
+    #[error("{0}: {why}", why = in_words(.1))]
     Io(String, std::io::Error),
     /// The network, or the server, fails.
     #[error(transparent)]

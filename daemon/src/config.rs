@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::files::in_words;
+
 /// The longest file that is read as configuration or secret.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -15,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("{path}: cannot be read: {error}", path = path.display())]
+    #[error("{path}: cannot be read: {}", in_words(error), path = path.display())]
     Read {
         /// Which file.
         path: PathBuf,

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::files::in_words;
+
 /// What was checked is wrong.
 pub const EXIT_WRONG: i32 = 1;
 /// The command, or a file given to it, is malformed.
@@ -66,9 +68,9 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
-    /// A file could not be read or written.
+    /// A file could not be read or written: which, why, and what to do.
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |error| Self::Failed(format!("{}: {error}", path.display()))
+        move |error| Self::Failed(format!("{}: {}", path.display(), in_words(&error)))
     }
 }
 
@@ -152,10 +154,8 @@ mod tests {
         let all =
             [Failure::wrong("a"), Failure::malformed("b"), Failure::failed("c"), file, Failure::Shown(7)];
         assert_eq!(all.each_ref().map(Failure::exit_code), [1, 2, 3, 3, 7]);
-        assert_eq!(
-            all[..4].iter().map(Failure::message).collect::<Vec<_>>(),
-            ["a", "b", "c", "/nowhere/x: gone"]
-        );
+        assert_eq!(all[..3].iter().map(Failure::message).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(all[3].message().starts_with("/nowhere/x: gone; "), "{:?}", all[3]);
         assert_eq!(
             (exit(0), exit(101), exit(-1)),
             (ExitCode::SUCCESS, ExitCode::from(101), ExitCode::from(255))

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Random;
 use crate::config::{ConfigError, read_secret};
+use crate::files::in_words;
 
 const PEM_LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED_PEM_LABEL: &str = "ENCRYPTED PRIVATE KEY";
@@ -42,7 +43,7 @@ pub enum KeyFileError {
     #[error("{file}: not a PKCS#8 private key in PEM", file = .0.display())]
     Pem(PathBuf),
     /// It cannot be written.
-    #[error("{file} cannot be written: {1}", file = .0.display())]
+    #[error("{file} cannot be written: {}", in_words(.1), file = .0.display())]
     Write(PathBuf, std::io::Error),
     /// It is encrypted, and there is no passphrase.
     #[error("{file}: the key is encrypted; it needs its passphrase", file = .0.display())]

@@ -6,6 +6,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::files::in_words;
+
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -21,7 +23,7 @@ pub enum LockError {
         holder: String,
     },
     /// The file cannot be opened or locked.
-    #[error("{path} cannot be locked: {error}", path = path.display())]
+    #[error("{path} cannot be locked: {}", in_words(error), path = path.display())]
     Io {
         /// The lock file.
         path: PathBuf,

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use daemon::files::in_words;
+
 /// The longest file that is read as a whole.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
 
@@ -11,7 +13,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system refuses.
-    #[error("{file}: {error}", file = .file.display())]
+    #[error("{file}: {}", in_words(.error), file = .file.display())]
     Io {
         /// Which file.
         file: PathBuf,

@@ -50,6 +50,29 @@ fn a_file_and_its_receipt_verify_offline_and_a_changed_file_does_not() {
 }
 
 #[test]
+fn a_file_that_cannot_be_had_is_named_with_what_to_do() {
+    let site = Site::new("open");
+    let (missing, policy) = (path(&site.root().join("nowhere/p.txt")), site.policy_path());
+    let folder = path(site.root());
+    for args in [
+        ["verify", &policy, "--policy", &missing],
+        ["verify", &missing, "--policy", &policy],
+        ["verify-disclosure", &missing, "--policy", &policy],
+        ["verify-evidence", &policy, "--policy", &missing],
+        ["verify-evidence", &missing, "--policy", &policy],
+        ["cosign", &missing, "--signer", &missing],
+        ["keygen", "agency.example/clerk", "--out", &missing],
+    ] {
+        let advice = "check the name, and that its folder is there";
+        for said in [expect(3, &args), expect(3, &[&args[..], &["--json"]].concat())] {
+            assert!(said.contains(&missing) && said.contains(advice), "{args:?}: {said}");
+        }
+    }
+    let said = expect(3, &["verify", &folder, "--policy", &policy]);
+    assert!(said.contains("it is a folder: name a file in it"), "{said}");
+}
+
+#[test]
 fn a_receipt_of_another_log_is_refused() {
     let (site, server) = with_lines(3);
     let (other, other_server) = with_lines(3);

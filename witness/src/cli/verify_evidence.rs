@@ -48,7 +48,7 @@ impl Accused {
             |key: &String| parse_key(key).map_err(|error| Failure::malformed(format!("--key: {error}")));
         let Some(path) = &self.policy else { return self.key.iter().map(parse).collect() };
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|error| Failure::failed(format!("{shown}: {error}")))?;
+        let bytes = std::fs::read(path).map_err(Failure::file(path))?;
         let policy =
             Policy::parse(&bytes).map_err(|error| Failure::malformed(format!("{shown}: {error}")))?;
         Ok(keys_of(&policy))
