@@ -25,15 +25,29 @@ use super::who::Who;
 pub(super) struct Verify {
     /// The file that was entered.
     entry: PathBuf,
-    /// Its receipt; by default the file's name with .tlog-proof at its end.
-    receipt: Option<PathBuf>,
+    #[command(flatten)]
+    by: ByReceipt,
     /// An older receipt or checkpoint of the same log: what is not in its tree was entered after it.
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
+}
+
+/// What shows that something was entered, and by whom.
+#[derive(Args, Debug)]
+pub(super) struct ByReceipt {
+    /// The receipt; by default the file's name with .tlog-proof at its end.
+    receipt: Option<PathBuf>,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
-    trust: Trust,
+    pub(super) trust: Trust,
+}
+
+/// An entry that a receipt has shown.
+pub(super) struct Shown {
+    pub(super) place: Place,
+    pub(super) checkpoint: VerifiedCheckpoint,
+    index: LeafIndex,
 }
 
 #[derive(Serialize)]
@@ -71,26 +85,42 @@ struct Witnessed {
 
 impl Verify {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
-        let policy = self.trust.policy()?;
+        let policy = self.by.trust.policy()?;
         let entry = std::fs::read(&self.entry).map_err(Failure::file(&self.entry))?;
-        let path = self.receipt.clone().unwrap_or_else(|| receipt_beside(&self.entry));
-        let (mut place, checkpoint, index) = place(&path, &leaf_hash(&entry), &policy)?;
+        let mut shown = self.by.shown(&self.entry, &leaf_hash(&entry), &policy)?;
         if let Some(earlier) = &self.earlier {
-            place.logged_after = Some(after(earlier, &policy, &checkpoint, index)?);
+            shown.place.logged_after = Some(after(earlier, &policy, &shown.checkpoint, shown.index)?);
         }
         let statement = match Statement::parse(&entry) {
-            Ok(statement) => {
-                let signed = self.who.signed(&policy, &checkpoint, index, &statement)?;
-                Some(About::new(&statement, signed))
-            }
+            Ok(statement) => Some(self.by.about(&shown, &statement, &policy)?),
             Err(_) => None,
         };
-        let verified = Verified { verified: true, place, statement };
+        let verified = Verified { verified: true, place: shown.place, statement };
         output.result(&verified, || {
             let about = verified.statement.as_ref().map(About::text).unwrap_or_default();
             format!("RIGHT: {} is {}{about}", self.entry.display(), verified.place.text())
         });
         Ok(())
+    }
+}
+
+impl ByReceipt {
+    /// Verifies the receipt of a file for the entry with this leaf hash.
+    pub(super) fn shown(&self, file: &Path, leaf: &Hash, policy: &Policy) -> Result<Shown, Failure> {
+        let path = self.receipt.clone().unwrap_or_else(|| receipt_beside(file));
+        let (place, checkpoint, index) = place(&path, leaf, policy)?;
+        Ok(Shown { place, checkpoint, index })
+    }
+
+    /// The entry's statement in words, with who signed it if that was asked.
+    pub(super) fn about(
+        &self,
+        shown: &Shown,
+        statement: &Statement,
+        policy: &Policy,
+    ) -> Result<About, Failure> {
+        let signed = self.who.signed(policy, &shown.checkpoint, shown.index, statement)?;
+        Ok(About::new(statement, signed))
     }
 }
 
@@ -102,7 +132,7 @@ pub(super) fn receipt_beside(file: &Path) -> PathBuf {
 }
 
 /// Verifies a receipt for the entry with this leaf hash.
-pub(super) fn place(
+fn place(
     path: &Path,
     leaf: &Hash,
     policy: &Policy,

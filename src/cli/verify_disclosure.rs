@@ -11,33 +11,27 @@ use serde::Serialize;
 use super::about::About;
 use super::failure::Failure;
 use super::output::{Output, printable};
-use super::trust::Trust;
-use super::verify::{Place, place, receipt_beside};
-use super::who::Who;
+use super::verify::{ByReceipt, Place};
 
 #[derive(Args, Debug)]
 pub(super) struct VerifyDisclosure {
     /// The document.
     document: PathBuf,
-    /// The receipt of the statement in it; by default the document's name with .tlog-proof at its end.
-    receipt: Option<PathBuf>,
     #[command(flatten)]
-    who: Who,
-    #[command(flatten)]
-    trust: Trust,
+    by: ByReceipt,
 }
 
 #[derive(Serialize)]
 struct Verified {
     verified: bool,
-    fields: Vec<Shown>,
+    fields: Vec<Field>,
     #[serde(flatten)]
     place: Place,
     statement: About,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Field {
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -46,32 +40,27 @@ struct Shown {
 
 impl VerifyDisclosure {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
-        let policy = self.trust.policy()?;
-        let shown = self.document.display();
+        let policy = self.by.trust.policy()?;
+        let name = self.document.display();
         let bytes = std::fs::read(&self.document).map_err(Failure::file(&self.document))?;
-        let disclosure = Disclosure::parse(&bytes).map_err(|error| failed(&shown.to_string(), &error))?;
+        let disclosure = Disclosure::parse(&bytes).map_err(|error| failed(&name.to_string(), &error))?;
         let statement = disclosure.statement();
-        let path = self.receipt.clone().unwrap_or_else(|| receipt_beside(&self.document));
-        let (place, checkpoint, index) = place(&path, &statement.leaf_hash(), &policy)?;
-        if statement.body().log() != checkpoint.origin() {
+        let shown = self.by.shown(&self.document, &statement.leaf_hash(), &policy)?;
+        let origin = shown.checkpoint.origin();
+        if statement.body().log() != origin {
             return Err(Failure::Wrong(format!(
-                "{shown}: the statement is for the log {}, and the receipt of {}",
-                statement.body().log(),
-                checkpoint.origin()
+                "{name}: the statement is for the log {}, and the receipt of {origin}",
+                statement.body().log()
             )));
         }
-        let signed = self.who.signed(&policy, &checkpoint, index, statement)?;
-        let fields = disclosure.fields().iter().map(|field| Shown {
+        let about = self.by.about(&shown, statement, &policy)?;
+        let fields = disclosure.fields().iter().map(|field| Field {
             name: field.opening.name.to_string(),
             kind: field.opening.kind.as_str(),
             value: field.opening.value.clone(),
         });
-        let verified = Verified {
-            verified: true,
-            fields: fields.collect(),
-            place,
-            statement: About::new(statement, signed),
-        };
+        let verified =
+            Verified { verified: true, fields: fields.collect(), place: shown.place, statement: about };
         output.result(&verified, || {
             let fields: String = verified
                 .fields
@@ -79,7 +68,7 @@ impl VerifyDisclosure {
                 .map(|field| format!("\n  {} = {}", field.name, printable(&field.value.to_text())))
                 .collect();
             format!(
-                "RIGHT: {shown} shows what was sealed in {}{fields}{}",
+                "RIGHT: {name} shows what was sealed in {}{fields}{}",
                 verified.place.text(),
                 verified.statement.text()
             )
