@@ -104,6 +104,13 @@ impl Clerk {
         self.server().url()
     }
 
+    /// The log ends as in a crash, its files are touched, and it starts again.
+    pub fn restart_after(&mut self, touch: impl FnOnce(&Site)) {
+        self.server = None;
+        touch(&self.site);
+        self.server = Some(self.site.start());
+    }
+
     /// Posts a statement.
     #[must_use]
     pub fn post(&self, statement: &[u8]) -> Answer {

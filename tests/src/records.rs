@@ -104,6 +104,17 @@ impl Office {
         self.officers.iter().chain([&self.publisher]).collect()
     }
 
+    /// Brings in another publisher's key, and retires the one there is.
+    #[must_use]
+    pub fn replace_publisher(&self, new: &Signer) -> AgencyAction {
+        AgencyAction::Rotate {
+            add: vec![KeyGrant { key: new.key(), role: Role::Publisher }],
+            retire: vec![self.publisher.key()],
+            quorum: 2,
+            recovery: None,
+        }
+    }
+
     /// Two officers.
     #[must_use]
     pub fn quorum(&self) -> Vec<&Signer> {

@@ -39,8 +39,13 @@ pub fn header(office: &Office, upload: &Upload) -> String {
 /// Uploads something as the office that may.
 #[must_use]
 pub fn put(server: &Server, office: &Office, path: &str, body: &[u8]) -> Answer {
-    let header = header(office, &upload(office, path, body));
-    let headers = [("content-type", "application/octet-stream"), ("daybook-upload", header.as_str())];
+    put_with(server, path, body, &header(office, &upload(office, path, body)))
+}
+
+/// Uploads something under any header.
+#[must_use]
+pub fn put_with(server: &Server, path: &str, body: &[u8], header: &str) -> Answer {
+    let headers = [("content-type", "application/octet-stream"), ("daybook-upload", header)];
     server.send("PUT", path, &headers, body)
 }
 

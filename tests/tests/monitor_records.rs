@@ -7,8 +7,7 @@ use daybook::records::upload::Upload;
 use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
 use record::statement::{
-    AgencyAction, Attachment, AttachmentContent, Body, Content, EntryRef, FieldClass, FieldRule, FieldType,
-    KeyGrant, Role,
+    Attachment, AttachmentContent, Body, Content, EntryRef, FieldClass, FieldRule, FieldType,
 };
 use serde_json::Value;
 use tests::home::{Home, monitor};
@@ -168,12 +167,7 @@ fn publish(scene: &mut Scene, openings: &[Opening]) -> Hash {
 /// The agency's publisher is replaced; what the replacement signed is the agency's next statement's `previous`.
 fn rotate(scene: &mut Scene, enrolment: &[u8]) -> Signer {
     let new = Signer::ed25519("treasury.example/publisher-2");
-    let action = AgencyAction::Rotate {
-        add: vec![KeyGrant { key: new.key(), role: Role::Publisher }],
-        retire: vec![scene.office.publisher.key()],
-        quorum: 2,
-        recovery: None,
-    };
+    let action = scene.office.replace_publisher(&new);
     let body = scene.world.agency_body(&scene.office, previous(enrolment), action);
     let mut signers = scene.office.quorum();
     signers.push(&new);

@@ -394,52 +394,15 @@ fn the_registrars_own_keys_rotate_by_its_quorum() {
     desk.good(&["cosign", "r.txt", "--signer", "registrar-4.pem"]);
     desk.good(&["submit", "URL", "r.txt"]);
     desk.keygen("clerk");
-    desk.good(&[
-        "agency",
-        "request",
-        "URL",
-        AGENCY,
-        "--title",
-        "T",
-        "--officer",
-        "clerk.pem",
-        "--out",
-        "e.txt",
-    ]);
-    let old = desk.good(&[
-        "agency",
-        "enrol",
-        "URL",
-        "e.txt",
-        "--signer",
-        "registrar-1.pem",
-        "--signer",
-        "registrar-2.pem",
-    ]);
-    assert!(old.json()["missing"].to_string().contains("officer-1 does not count"), "{old:?}");
-    desk.good(&[
-        "agency",
-        "request",
-        "URL",
-        AGENCY,
-        "--title",
-        "T",
-        "--officer",
-        "clerk.pem",
-        "--out",
-        "f.txt",
-    ]);
-    let new = desk.good(&[
-        "agency",
-        "enrol",
-        "URL",
-        "f.txt",
-        "--signer",
-        "registrar-4.pem",
-        "--signer",
-        "registrar-2.pem",
-    ]);
-    assert_eq!(new.json()["entered"], true);
+    let enrol = |file: &str, [one, two]: [&str; 2]| {
+        let request = ["agency", "request", "URL", AGENCY, "--title", "T", "--officer", "clerk.pem", "--out"];
+        desk.good(&[&request[..], &[file]].concat());
+        desk.good(&["agency", "enrol", "URL", file, "--signer", one, "--signer", two]).json()
+    };
+    let old = enrol("e.txt", ["registrar-1.pem", "registrar-2.pem"]);
+    assert!(old["missing"].to_string().contains("officer-1 does not count"), "{old}");
+    let new = enrol("f.txt", ["registrar-4.pem", "registrar-2.pem"]);
+    assert_eq!(new["entered"], true);
 }
 
 #[test]

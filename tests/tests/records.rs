@@ -8,7 +8,7 @@ use std::sync::Arc;
 use daybook::pool::Placed;
 use daybook::records::Refused;
 use record::registry::Refusal;
-use record::statement::{AgencyAction, Body, FieldClass, FieldRule, FieldType, KeyGrant, Role, Statement};
+use record::statement::{AgencyAction, Body, FieldClass, FieldRule, FieldType, Statement};
 use tests::check::check;
 use tests::records::{Office, Signer, World, previous, sign};
 use tests::{Became, Bench, ORIGIN, Running};
@@ -233,12 +233,7 @@ fn a_revoked_key_and_a_rotated_one_sign_no_more() {
     let before = scene.put("GB", None, "{}");
     assert_eq!(scene.code(&before), "");
     let new = Signer::ed25519("treasury.example/publisher-2");
-    let rotate = AgencyAction::Rotate {
-        add: vec![KeyGrant { key: new.key(), role: Role::Publisher }],
-        retire: vec![scene.office.publisher.key()],
-        quorum: 2,
-        recovery: None,
-    };
+    let rotate = scene.office.replace_publisher(&new);
     let body = scene.agency(&scene.office, &enrolment, rotate);
     let mut signers = scene.office.quorum();
     signers.push(&new);

@@ -13,8 +13,9 @@ use record::erasable::{AttachmentOpening, Place, field_to_text};
 use record::opening::{Opening, Salt};
 use record::statement::{Body, Content, EntryRef, FieldClass, FieldRule, FieldType, Record, Statement};
 use rusqlite::Connection;
-use tests::records::{Office, World, sign};
-use tests::server::{Answer, ORIGIN, Server, Site, daybook};
+use tests::agency::Clerk;
+use tests::records::{Office, sign};
+use tests::server::{Answer, Site, daybook};
 use tests::uploads::{put, put_erasable, put_erasable_to, upload};
 use tests::{all_bytes, contains, copy_all};
 use tlog::hash::leaf_hash;
@@ -23,72 +24,45 @@ use tlog::tlog_proof::TlogProof;
 
 const LETTER: &[u8] = b"Dear Ada Lovelace, your benefit is 1,234 a month.";
 
-struct Scene {
-    server: Option<Server>,
-    site: Site,
-    world: World,
-    office: Office,
+/// A log with an agency and its register `letter`, which takes attachments of both kinds and has an erasable field.
+fn scene() -> Clerk {
+    let clerk = Clerk::new();
+    let mut register = clerk.world.register_body(&clerk.office, "letter", None);
+    register.attachments = vec![FieldClass::Erasable, FieldClass::Public];
+    let rule = FieldRule { class: FieldClass::Erasable, kind: FieldType::String, required: false };
+    register.fields.insert("name".to_owned(), rule);
+    clerk.post_good(&sign(&Body::Register(register), &clerk.office.quorum()));
+    clerk
 }
 
-impl Scene {
-    /// A log with an agency and its register `letter`, which takes attachments of both kinds and has an erasable field.
-    fn new() -> Self {
-        let site = Site::new("records");
-        let server = Some(site.start());
-        let scene = Self { server, site, world: World::new(ORIGIN), office: Office::new("treasury.example") };
-        let mut register = scene.world.register_body(&scene.office, "letter", None);
-        register.attachments = vec![FieldClass::Erasable, FieldClass::Public];
-        let rule = FieldRule { class: FieldClass::Erasable, kind: FieldType::String, required: false };
-        register.fields.insert("name".to_owned(), rule);
-        let opened = sign(&Body::Register(register), &scene.office.quorum());
-        for statement in [scene.world.enrol(&scene.office), opened] {
-            let answer = scene.post(&statement);
-            assert_eq!(answer.status, 200, "{}", answer.text());
-        }
-        scene
-    }
+fn letter(clerk: &Clerk, key: &str) -> Record {
+    clerk.world.record_body(&clerk.office, "letter", key, None, "{}")
+}
 
-    fn server(&self) -> &Server {
-        self.server.as_ref().unwrap()
-    }
+/// A version of a record with these attachments.
+fn with(clerk: &Clerk, record: &Record, openings: &[&AttachmentOpening]) -> Vec<u8> {
+    let attachments = openings.iter().map(|opening| opening.attachment()).collect();
+    let content = Some(Content { attachments, ..record.content.clone().unwrap() });
+    sign(&Body::Record(Record { content, ..record.clone() }), &[&clerk.office.publisher])
+}
 
-    fn post(&self, statement: &[u8]) -> Answer {
-        self.server().send("POST", "/records", &[("content-type", "text/plain")], statement)
-    }
+fn enclose(clerk: &Clerk, opening: &AttachmentOpening, contents: &[u8]) -> Answer {
+    put_erasable(clerk.server(), &clerk.office, opening, contents)
+}
 
-    fn record(&self, key: &str) -> Record {
-        self.world.record_body(&self.office, "letter", key, None, "{}")
-    }
+/// A tombstone of the version of `A` that is entry `index`.
+fn tombstone(clerk: &Clerk, index: u64, statement: &[u8], erased: &[&str]) -> Vec<u8> {
+    let entry = EntryRef { index: LeafIndex::new(index).unwrap(), leaf: leaf_hash(statement) };
+    let body = clerk.world.tombstone_body(&clerk.office, "letter", "A", entry, erased);
+    sign(&body, &clerk.office.quorum())
+}
 
-    /// A version of a record with these attachments.
-    fn with(&self, record: &Record, openings: &[&AttachmentOpening]) -> Vec<u8> {
-        let attachments = openings.iter().map(|opening| opening.attachment()).collect();
-        let content = Some(Content { attachments, ..record.content.clone().unwrap() });
-        sign(&Body::Record(Record { content, ..record.clone() }), &[&self.office.publisher])
-    }
-
-    fn put(&self, opening: &AttachmentOpening, contents: &[u8]) -> Answer {
-        put_erasable(self.server(), &self.office, opening, contents)
-    }
-
-    fn tombstone(&self, key: &str, index: u64, statement: &[u8], erased: &[&str]) -> Vec<u8> {
-        let entry = EntryRef { index: LeafIndex::new(index).unwrap(), leaf: leaf_hash(statement) };
-        let body = self.world.tombstone_body(&self.office, "letter", key, entry, erased);
-        sign(&body, &self.office.quorum())
-    }
-
-    fn restart(&mut self) {
-        self.server = None;
-        self.server = Some(self.site.start());
-    }
-
-    /// Every key that the vault has.
-    fn keys(&self) -> Vec<Vec<u8>> {
-        let keys = Connection::open(self.site.dir().join("vault/keys.sqlite")).unwrap();
-        let mut query = keys.prepare("SELECT key FROM key UNION ALL SELECT key FROM attachment").unwrap();
-        let keys: Result<Vec<_>, _> = query.query_map([], |row| row.get(0)).unwrap().collect();
-        keys.unwrap()
-    }
+/// Every key that the vault has.
+fn vault_keys(site: &Site) -> Vec<Vec<u8>> {
+    let keys = Connection::open(site.dir().join("vault/keys.sqlite")).unwrap();
+    let mut query = keys.prepare("SELECT key FROM key UNION ALL SELECT key FROM attachment").unwrap();
+    let keys: Result<Vec<_>, _> = query.query_map([], |row| row.get(0)).unwrap().collect();
+    keys.unwrap()
 }
 
 fn blob(opening: &AttachmentOpening) -> String {
@@ -102,18 +76,18 @@ fn refused(answer: &Answer, status: u16, reason: &str) {
 
 #[test]
 fn an_erasable_attachment_is_uploaded_before_the_statement_that_names_it_and_read_by_anybody_after() {
-    let mut scene = Scene::new();
-    let record = scene.record("A");
+    let mut scene = scene();
+    let record = letter(&scene, "A");
     let opening = tests::uploads::erasable(&record, "letter.pdf", LETTER, 7);
-    let statement = scene.with(&record, &[&opening]);
+    let statement = with(&scene, &record, &[&opening]);
     let missing = scene.post(&statement);
     refused(&missing, 424, "attachment_missing");
     assert_eq!(missing.json()["upload"], blob(&opening));
     assert_eq!(scene.server().get(&blob(&opening)).status, 404);
 
-    assert_eq!(scene.put(&opening, LETTER).status, 200);
+    assert_eq!(enclose(&scene, &opening, LETTER).status, 200);
     assert_eq!(scene.server().get(&blob(&opening)).status, 404, "no version names it, so nobody is shown it");
-    assert_eq!(scene.put(&opening, LETTER).status, 200, "again is the same");
+    assert_eq!(enclose(&scene, &opening, LETTER).status, 200, "again is the same");
     let answer = scene.post(&statement);
     assert_eq!(answer.status, 200, "{}", answer.text());
     for _ in 0..2 {
@@ -126,7 +100,7 @@ fn an_erasable_attachment_is_uploaded_before_the_statement_that_names_it_and_rea
         assert!(told.is_of(&named) && told.sha256 == tlog::hash::sha256(&read.body), "a reader can check it");
         let head = scene.server().send("HEAD", &blob(&opening), &[], b"");
         assert_eq!((head.status, head.header("content-length")), (200, &*LETTER.len().to_string()));
-        scene.restart();
+        scene.restart_after(|_| ());
     }
     let everything = all_bytes(&scene.site.dir());
     assert!(!contains(&everything, LETTER) && !contains(&everything, opening.salt.to_hex().as_bytes()));
@@ -134,8 +108,8 @@ fn an_erasable_attachment_is_uploaded_before_the_statement_that_names_it_and_rea
 
 #[test]
 fn an_upload_that_is_not_what_its_commitment_says_is_refused_and_leaves_nothing() {
-    let scene = Scene::new();
-    let record = scene.record("A");
+    let scene = scene();
+    let record = letter(&scene, "A");
     let opening = tests::uploads::erasable(&record, "letter.pdf", LETTER, 7);
     let path = blob(&opening);
     let send =
@@ -160,7 +134,7 @@ fn an_upload_that_is_not_what_its_commitment_says_is_refused_and_leaves_nothing(
     assert_eq!(scene.post(&scene.world.enrol(&health)).status, 200);
     let foreign = put_erasable(scene.server(), &health, &opening, LETTER);
     refused(&foreign, 403, "other_agency");
-    refused(&scene.post(&scene.with(&record, &[&opening])), 424, "attachment_missing");
+    refused(&scene.post(&with(&scene, &record, &[&opening])), 424, "attachment_missing");
     let folder = scene.site.dir().join("vault/attachments");
     assert!(all_bytes(&folder).is_empty(), "nothing was kept");
     assert_eq!(put(scene.server(), &scene.office, &path, LETTER).status, 400, "it is no public attachment");
@@ -168,23 +142,23 @@ fn an_upload_that_is_not_what_its_commitment_says_is_refused_and_leaves_nothing(
 
 #[test]
 fn nobody_can_name_another_records_attachment_and_erase_it_then() {
-    let scene = Scene::new();
-    let (record, other) = (scene.record("A"), scene.record("B"));
+    let scene = scene();
+    let (record, other) = (letter(&scene, "A"), letter(&scene, "B"));
     let opening = tests::uploads::erasable(&record, "letter.pdf", LETTER, 7);
-    assert_eq!(scene.put(&opening, LETTER).status, 200);
-    assert_eq!(scene.post(&scene.with(&record, &[&opening])).status, 200);
-    refused(&scene.post(&scene.with(&other, &[&opening])), 424, "attachment_other");
+    assert_eq!(enclose(&scene, &opening, LETTER).status, 200);
+    assert_eq!(scene.post(&with(&scene, &record, &[&opening])).status, 200);
+    refused(&scene.post(&with(&scene, &other, &[&opening])), 424, "attachment_other");
     let mut attachment = opening.attachment();
     attachment.bytes += 1;
     let content = Some(Content { attachments: vec![attachment], ..Content::default() });
-    let longer = sign(&Body::Record(Record { content, ..scene.record("A") }), &[&scene.office.publisher]);
+    let longer = sign(&Body::Record(Record { content, ..letter(&scene, "A") }), &[&scene.office.publisher]);
     refused(&scene.post(&longer), 424, "attachment_other");
     assert_eq!(scene.server().get(&blob(&opening)).body, LETTER);
 }
 
 /// A record with an attachment and an erasable field, both there; its index is 3.
-fn person(scene: &Scene) -> (Vec<u8>, AttachmentOpening, Opening) {
-    let mut record = scene.record("A");
+fn person(scene: &Clerk) -> (Vec<u8>, AttachmentOpening, Opening) {
+    let mut record = letter(scene, "A");
     let value = Opening {
         name: "name".parse().unwrap(),
         kind: FieldType::String,
@@ -194,8 +168,8 @@ fn person(scene: &Scene) -> (Vec<u8>, AttachmentOpening, Opening) {
     let commitment = Place::of(&record).commit_field(&value);
     record.content.as_mut().unwrap().erasable.insert("name".to_owned(), commitment);
     let opening = tests::uploads::erasable(&record, "letter.pdf", LETTER, 0x6b);
-    assert_eq!(scene.put(&opening, LETTER).status, 200);
-    let statement = scene.with(&record, &[&opening]);
+    assert_eq!(enclose(scene, &opening, LETTER).status, 200);
+    let statement = with(scene, &record, &[&opening]);
     let answer = scene.post(&statement);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let path = format!("/records/{}/disclosures", leaf_hash(&statement));
@@ -217,9 +191,9 @@ fn is_gone(answer: &Answer, tombstone: &[u8], site: &Site) {
 
 #[test]
 fn what_a_tombstone_takes_is_in_no_file_of_the_log_in_no_export_and_in_no_copy_made_after() {
-    let mut scene = Scene::new();
+    let mut scene = scene();
     let (statement, opening, value) = person(&scene);
-    let keys = scene.keys();
+    let keys = vault_keys(&scene.site);
     assert_eq!(keys.len(), 2, "one for the field, one for the attachment");
     let dir = scene.site.dir();
     let before = all_bytes(&dir);
@@ -233,7 +207,7 @@ fn what_a_tombstone_takes_is_in_no_file_of_the_log_in_no_export_and_in_no_copy_m
         &ERASED,
     );
     refused(&scene.post(&sign(&alone, &[&scene.office.officers[0]])), 403, "quorum");
-    let tombstone = scene.tombstone("A", 3, &statement, &ERASED);
+    let tombstone = tombstone(&scene, 3, &statement, &ERASED);
     let answer = scene.post(&tombstone);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let secrets: Vec<Vec<u8>> = [
@@ -257,7 +231,7 @@ fn what_a_tombstone_takes_is_in_no_file_of_the_log_in_no_export_and_in_no_copy_m
     };
     audit(&dir, "while the log serves");
     is_gone(&scene.server().get(&blob(&opening)), &tombstone, &scene.site);
-    assert!(scene.keys().is_empty() && all_bytes(&dir.join("vault/attachments")).is_empty());
+    assert!(vault_keys(&scene.site).is_empty() && all_bytes(&dir.join("vault/attachments")).is_empty());
     let copy = scene.site.root().join("copy");
     copy_all(&dir, &copy);
     audit(&copy, "a copy made after");
@@ -273,15 +247,15 @@ fn what_a_tombstone_takes_is_in_no_file_of_the_log_in_no_export_and_in_no_copy_m
     audit(&scene.site.root().join("exports"), "an export");
     assert_eq!(scene.server.take().unwrap().stop(), 0);
     audit(&dir, "when the log is stopped");
-    scene.restart();
+    scene.restart_after(|_| ());
     audit(&dir, "after a start");
     is_gone(&scene.server().get(&blob(&opening)), &tombstone, &scene.site);
     let disclosures = format!("/records/{}/disclosures", leaf_hash(&statement));
     is_gone(&scene.server().get(&disclosures), &tombstone, &scene.site);
-    is_gone(&scene.put(&opening, LETTER), &tombstone, &scene.site);
-    let mut next = scene.record("A");
+    is_gone(&enclose(&scene, &opening, LETTER), &tombstone, &scene.site);
+    let mut next = letter(&scene, "A");
     next.previous = Some(leaf_hash(&statement));
-    refused(&scene.post(&scene.with(&next, &[&opening])), 424, "attachment_erased");
+    refused(&scene.post(&with(&scene, &next, &[&opening])), 424, "attachment_erased");
     let receipt = scene.server().send("GET", "/entry/3", &[("accept", "text/plain")], b"");
     let receipt = TlogProof::parse(receipt.text().as_bytes()).unwrap();
     receipt.verify(&leaf_hash(&statement), &scene.site.policy()).expect("the statement stays");
@@ -289,19 +263,19 @@ fn what_a_tombstone_takes_is_in_no_file_of_the_log_in_no_export_and_in_no_copy_m
 
 #[test]
 fn an_older_vault_that_is_put_back_serves_nothing_that_was_erased_since() {
-    let mut scene = Scene::new();
+    let mut scene = scene();
     let (statement, opening, _) = person(&scene);
-    let keys = scene.keys();
+    let keys = vault_keys(&scene.site);
     let vault = scene.site.dir().join("vault");
     let older = scene.site.root().join("older-vault");
     copy_all(&vault, &older);
-    let tombstone = scene.tombstone("A", 3, &statement, &ERASED);
+    let tombstone = tombstone(&scene, 3, &statement, &ERASED);
     assert_eq!(scene.post(&tombstone).status, 200);
-    scene.server.take().unwrap().kill();
-    std::fs::remove_dir_all(&vault).unwrap();
-    copy_all(&older, &vault);
-    assert!(keys.iter().all(|key| contains(&all_bytes(&vault), key)), "it has everything again");
-    scene.restart();
+    scene.restart_after(|_| {
+        std::fs::remove_dir_all(&vault).unwrap();
+        copy_all(&older, &vault);
+        assert!(keys.iter().all(|key| contains(&all_bytes(&vault), key)), "it has everything again");
+    });
     is_gone(&scene.server().get(&blob(&opening)), &tombstone, &scene.site);
     let bytes = all_bytes(&vault);
     assert!(keys.iter().all(|key| !contains(&bytes, key)), "the keys are destroyed again");
@@ -310,31 +284,31 @@ fn an_older_vault_that_is_put_back_serves_nothing_that_was_erased_since() {
 
 #[test]
 fn an_attachment_that_a_later_version_names_as_well_is_taken_from_both() {
-    let scene = Scene::new();
-    let record = scene.record("A");
+    let scene = scene();
+    let record = letter(&scene, "A");
     let opening = tests::uploads::erasable(&record, "letter.pdf", LETTER, 7);
-    assert_eq!(scene.put(&opening, LETTER).status, 200);
-    let first = scene.with(&record, &[&opening]);
+    assert_eq!(enclose(&scene, &opening, LETTER).status, 200);
+    let first = with(&scene, &record, &[&opening]);
     assert_eq!(scene.post(&first).status, 200);
     let mut amended = record.clone();
     amended.previous = Some(leaf_hash(&first));
     amended.at = "2026-11-24T09:00:00Z".parse().unwrap();
-    let second = scene.with(&amended, &[&opening]);
+    let second = with(&scene, &amended, &[&opening]);
     assert_eq!(scene.post(&second).status, 200);
-    let tombstone = scene.tombstone("A", 4, &second, &["/attachments/letter.pdf"]);
+    let tombstone = tombstone(&scene, 4, &second, &["/attachments/letter.pdf"]);
     assert_eq!(scene.post(&tombstone).status, 200);
     is_gone(&scene.server().get(&blob(&opening)), &tombstone, &scene.site);
 }
 
 #[test]
 fn a_download_that_is_under_way_ends_when_a_tombstone_takes_it() {
-    let scene = Scene::new();
+    let scene = scene();
     // More than the buffers of both ends hold.
     let contents: Vec<u8> = (0..12_000_000_u32).flat_map(u32::to_be_bytes).collect();
-    let record = scene.record("A");
+    let record = letter(&scene, "A");
     let opening = tests::uploads::erasable(&record, "letter.pdf", &contents, 7);
-    assert_eq!(scene.put(&opening, &contents).status, 200);
-    let statement = scene.with(&record, &[&opening]);
+    assert_eq!(enclose(&scene, &opening, &contents).status, 200);
+    let statement = with(&scene, &record, &[&opening]);
     assert_eq!(scene.post(&statement).status, 200);
     let mut stream = TcpStream::connect(scene.server().address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -342,7 +316,7 @@ fn a_download_that_is_under_way_ends_when_a_tombstone_takes_it() {
     let mut first = [0; 1000];
     stream.read_exact(&mut first).unwrap();
     assert!(first.starts_with(b"HTTP/1.1 200"));
-    let tombstone = scene.tombstone("A", 3, &statement, &["/attachments/letter.pdf"]);
+    let tombstone = tombstone(&scene, 3, &statement, &["/attachments/letter.pdf"]);
     assert_eq!(scene.post(&tombstone).status, 200);
     let mut rest = Vec::new();
     // It ends by an error or an early end, and never comes to its last byte.

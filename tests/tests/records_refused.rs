@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use record::statement::{AgencyAction, Body, FieldClass, FieldRule, FieldType, KeyGrant, Role, Statement};
+use record::statement::{AgencyAction, Body, FieldClass, FieldRule, FieldType, Statement};
 use tests::records::{Office, Signer, World, previous, sign};
 use tests::server::{Answer, ORIGIN, Server, Site};
 use tlog::hash::leaf_hash;
@@ -120,12 +120,7 @@ fn a_rotated_key_signs_on_and_a_revoked_one_signs_after_its_revocation() {
     let before = scene.put("GB", None, "{}");
     scene.takes(&before);
     let new = Signer::ed25519("treasury.example/publisher-2");
-    let rotate = AgencyAction::Rotate {
-        add: vec![KeyGrant { key: new.key(), role: Role::Publisher }],
-        retire: vec![scene.office.publisher.key()],
-        quorum: 2,
-        recovery: None,
-    };
+    let rotate = scene.office.replace_publisher(&new);
     let body = scene.agency(&scene.office, &enrolment, rotate);
     let office = Arc::clone(&scene.office);
     let rotated = sign(&body, &[&office.officers[0], &office.officers[1], &new]);
@@ -301,12 +296,7 @@ fn an_old_agency_statement_is_replayed() {
     let scene = Scene::new();
     let enrolment = scene.world.enrol(&scene.office);
     let new = Signer::ed25519("treasury.example/publisher-2");
-    let rotate = AgencyAction::Rotate {
-        add: vec![KeyGrant { key: new.key(), role: Role::Publisher }],
-        retire: vec![scene.office.publisher.key()],
-        quorum: 2,
-        recovery: None,
-    };
+    let rotate = scene.office.replace_publisher(&new);
     let [one, two, _] = scene.office.officers.as_slice() else { panic!("three officers") };
     let body = scene.agency(&scene.office, &enrolment, rotate);
     scene.takes(&sign(&body, &[one, two, &new]));

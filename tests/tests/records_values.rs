@@ -13,78 +13,36 @@ use record::sealed::{Disclosure, seal};
 use record::statement::{
     Attachment, AttachmentContent, Body, Content, EntryRef, FieldClass, FieldRule, FieldType, Statement,
 };
-use tests::records::{Office, World, sign};
-use tests::server::{Answer, ORIGIN, Server, Site};
+use tests::agency::Clerk;
+use tests::records::{Office, sign};
+use tests::server::{Answer, Server};
+use tests::uploads::{header, put, put_with, upload};
 use tlog::hash::{Hash, leaf_hash, sha256};
 use tlog::ids::LeafIndex;
 use tlog::tlog_proof::TlogProof;
 
-struct Scene {
-    site: Site,
-    server: Option<Server>,
-    world: World,
-    office: Office,
+/// A log with an agency and its register `person`, which has erasable and sealed fields.
+fn scene() -> Clerk {
+    let clerk = Clerk::new();
+    let mut register = clerk.world.register_body(&clerk.office, "person", None);
+    let rule = |class| FieldRule { class, kind: FieldType::String, required: false };
+    register.fields.insert("name".to_owned(), rule(FieldClass::Erasable));
+    register.fields.insert("note".to_owned(), rule(FieldClass::Erasable));
+    register.fields.insert("salary".to_owned(), rule(FieldClass::Sealed));
+    clerk.post_good(&sign(&Body::Register(register), &clerk.office.quorum()));
+    clerk
 }
 
-impl Scene {
-    /// A log with an agency and its register `person`, which has erasable and sealed fields and takes attachments.
-    fn new() -> Self {
-        let site = Site::new("records");
-        let server = Some(site.start());
-        let scene = Self { site, server, world: World::new(ORIGIN), office: Office::new("treasury.example") };
-        let mut register = scene.world.register_body(&scene.office, "person", None);
-        let rule = |class| FieldRule { class, kind: FieldType::String, required: false };
-        register.fields.insert("name".to_owned(), rule(FieldClass::Erasable));
-        register.fields.insert("note".to_owned(), rule(FieldClass::Erasable));
-        register.fields.insert("salary".to_owned(), rule(FieldClass::Sealed));
-        let opened = sign(&Body::Register(register), &scene.office.quorum());
-        for statement in [scene.world.enrol(&scene.office), opened] {
-            assert_eq!(scene.post(&statement).status, 200);
-        }
-        scene
-    }
+/// A register for files alone.
+fn open_files(clerk: &Clerk) {
+    let mut register = clerk.world.register_body(&clerk.office, "file", None);
+    register.attachments = vec![FieldClass::Public];
+    clerk.post_good(&sign(&Body::Register(register), &clerk.office.quorum()));
+}
 
-    /// A register for files alone.
-    fn open_files(&self) {
-        let mut register = self.world.register_body(&self.office, "file", None);
-        register.attachments = vec![FieldClass::Public];
-        assert_eq!(self.post(&sign(&Body::Register(register), &self.office.quorum())).status, 200);
-    }
-
-    fn server(&self) -> &Server {
-        self.server.as_ref().unwrap()
-    }
-
-    fn post(&self, statement: &[u8]) -> Answer {
-        self.server().send("POST", "/records", &[("content-type", "text/plain")], statement)
-    }
-
-    fn upload(&self, path: &str, body: &[u8]) -> Upload {
-        let now =
-            i64::try_from(daemon::clock::Clock::unix_millis(&daemon::clock::SystemClock) / 1000).unwrap();
-        Upload {
-            log: ORIGIN.to_owned(),
-            agency: self.office.id.clone(),
-            path: path.to_owned(),
-            sha256: sha256(body),
-            bytes: body.len() as u64,
-            at: record::time::UtcTime::from_unix_seconds(now).unwrap(),
-        }
-    }
-
-    fn put(&self, path: &str, body: &[u8], upload: &Upload) -> Answer {
-        let header = upload.to_header(vec![self.office.publisher.sign(&upload.to_text())]);
-        self.put_with(path, body, &header)
-    }
-
-    fn put_with(&self, path: &str, body: &[u8], header: &str) -> Answer {
-        let headers = [("content-type", "application/octet-stream"), ("daybook-upload", header)];
-        self.server().send("PUT", path, &headers, body)
-    }
-
-    fn put_good(&self, path: &str, body: &[u8]) -> Answer {
-        self.put(path, body, &self.upload(path, body))
-    }
+/// Uploads something under a note that may say something else.
+fn put_as(clerk: &Clerk, path: &str, body: &[u8], upload: &Upload) -> Answer {
+    put_with(clerk.server(), path, body, &header(&clerk.office, upload))
 }
 
 fn opening(name: &str, value: &str, salt: u8) -> Opening {
@@ -102,8 +60,8 @@ fn blob_path(bytes: &[u8]) -> String {
 
 #[test]
 fn an_attachment_is_taken_from_agencies_alone_and_only_if_its_bytes_are_its_name() {
-    let scene = Scene::new();
-    scene.open_files();
+    let scene = scene();
+    open_files(&scene);
     let contents: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).collect();
     let path = blob_path(&contents);
     let attachment = Attachment {
@@ -118,32 +76,32 @@ fn an_attachment_is_taken_from_agencies_alone_and_only_if_its_bytes_are_its_name
     assert_eq!(missing.json()["type"], "urn:daybook:problem:attachment-missing", "not inadmissible");
     assert_eq!(missing.json()["upload"], path);
 
-    let good = scene.upload(&path, &contents);
+    let good = upload(&scene.office, &path, &contents);
     let refused = |answer: Answer, status: u16, reason: &str| {
         assert_eq!(answer.status, status, "{reason}: {}", answer.text());
         assert_eq!(answer.json()["reason"], reason);
     };
     let unsigned = scene.server().send("PUT", &path, &[], b"abc");
     refused(unsigned, 403, "upload_missing");
-    refused(scene.put_with(&path, &contents, "AAAA"), 403, "upload_malformed");
+    refused(put_with(scene.server(), &path, &contents, "AAAA"), 403, "upload_malformed");
     let elsewhere = Upload { log: "log.example/other".to_owned(), ..good.clone() };
-    refused(scene.put(&path, &contents, &elsewhere), 403, "upload_other");
+    refused(put_as(&scene, &path, &contents, &elsewhere), 403, "upload_other");
     let other_path = Upload { path: "/blobs/x".to_owned(), ..good.clone() };
-    refused(scene.put(&path, &contents, &other_path), 403, "upload_other");
+    refused(put_as(&scene, &path, &contents, &other_path), 403, "upload_other");
     let old = Upload { at: "2020-01-01T00:00:00Z".parse().unwrap(), ..good.clone() };
-    refused(scene.put(&path, &contents, &old), 403, "upload_time");
+    refused(put_as(&scene, &path, &contents, &old), 403, "upload_time");
     let stranger = Office::new("health.example");
-    let header = good.to_header(vec![stranger.publisher.sign(&good.to_text())]);
-    refused(scene.put_with(&path, &contents, &header), 403, "upload_signature");
+    let foreign = good.to_header(vec![stranger.publisher.sign(&good.to_text())]);
+    refused(put_with(scene.server(), &path, &contents, &foreign), 403, "upload_signature");
     let mut altered = contents.clone();
     altered[77] ^= 1;
-    refused(scene.put(&path, &altered, &good), 422, "other_bytes");
-    assert_eq!(scene.put(&path, &contents[1..], &good).status, 400);
+    refused(put_as(&scene, &path, &altered, &good), 422, "other_bytes");
+    assert_eq!(put_as(&scene, &path, &contents[1..], &good).status, 400);
     assert_eq!(scene.server().get(&path).status, 404, "nothing was kept");
 
-    let kept = scene.put(&path, &contents, &good);
+    let kept = put_as(&scene, &path, &contents, &good);
     assert_eq!(kept.status, 200, "{}", kept.text());
-    assert_eq!(scene.put(&path, &contents, &good).status, 200, "again is the same");
+    assert_eq!(put_as(&scene, &path, &contents, &good).status, 200, "again is the same");
     let read = scene.server().get(&path);
     assert_eq!((read.status, read.header("content-disposition")), (200, "attachment"));
     assert!(read.body == contents && read.header("cache-control").contains("immutable"));
@@ -152,11 +110,11 @@ fn an_attachment_is_taken_from_agencies_alone_and_only_if_its_bytes_are_its_name
     assert_eq!(scene.post(&wrong).json()["type"], "urn:daybook:problem:attachment-differs");
     assert_eq!(scene.post(&statement).status, 200);
     let large = Upload { bytes: 1 << 40, ..good };
-    assert_eq!(scene.put(&path, &contents, &large).status, 413);
+    assert_eq!(put_as(&scene, &path, &contents, &large).status, 413);
 }
 
 /// A record with two erasable fields and a sealed one; its leaf hash.
-fn person(scene: &Scene, openings: &[Opening]) -> (Vec<u8>, Hash, record::sealed::SealedValues) {
+fn person(scene: &Clerk, openings: &[Opening]) -> (Vec<u8>, Hash, record::sealed::SealedValues) {
     let mut record = scene.world.record_body(&scene.office, "person", "A", None, "{}");
     let place = Place::of(&record);
     let erasable = openings.iter().map(|opening| (opening.name.to_string(), place.commit_field(opening)));
@@ -177,20 +135,20 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 
 #[test]
 fn what_a_tombstone_erases_is_gone_for_good_and_its_record_stays() {
-    let mut scene = Scene::new();
+    let mut scene = scene();
     let openings = [opening("name", "Ada Lovelace", 1), opening("note", "secret note", 2)];
     let (statement, leaf, values) = person(&scene, &openings);
     assert_eq!(scene.post(&statement).status, 200);
     let path = format!("/records/{leaf}/disclosures");
     for opening in &openings {
-        let kept = scene.put_good(&path, field_to_text(opening).as_bytes());
+        let kept = put(scene.server(), &scene.office, &path, field_to_text(opening).as_bytes());
         assert_eq!(kept.status, 200, "{}", kept.text());
     }
     let disclosure = Disclosure::new(Statement::parse(&statement).unwrap(), &values, &["salary"]).unwrap();
-    let shown = scene.put_good(&path, &disclosure.to_bytes());
+    let shown = put(scene.server(), &scene.office, &path, &disclosure.to_bytes());
     assert_eq!((shown.status, &shown.json()["shows"][0]), (200, &"/sealed/salary".into()));
     let lie = field_to_text(&opening("name", "Somebody Else", 1));
-    assert_eq!(scene.put_good(&path, lie.as_bytes()).json()["reason"], "does_not_open");
+    assert_eq!(put(scene.server(), &scene.office, &path, lie.as_bytes()).json()["reason"], "does_not_open");
     let all = scene.server().get(&path).json();
     assert_eq!(all["disclosures"].as_array().unwrap().len(), 3);
     assert!(all.to_string().contains("Ada Lovelace") && all.to_string().contains("120000"));
@@ -208,13 +166,11 @@ fn what_a_tombstone_erases_is_gone_for_good_and_its_record_stays() {
     assert!(!left.to_string().contains("Ada Lovelace") && left.to_string().contains("secret note"));
     assert_eq!(left["erased"][0]["item"], "/erasable/name");
     assert_eq!(left["erased"][0]["tombstone"]["index"], 4);
-    let again = scene.put_good(&path, field_to_text(&openings[0]).as_bytes());
+    let again = put(scene.server(), &scene.office, &path, field_to_text(&openings[0]).as_bytes());
     assert_eq!((again.status, &again.json()["type"]), (410, &"urn:daybook:problem:erased".into()));
 
     // A vault that is put back from an older copy loses it again before anything is served.
-    drop(scene.server.take());
-    copy(&before, &vault);
-    scene.server = Some(scene.site.start());
+    scene.restart_after(|_| copy(&before, &vault));
     let served = scene.server().get(&path).json();
     assert!(!served.to_string().contains("Ada Lovelace") && served.to_string().contains("secret note"));
 
@@ -237,7 +193,7 @@ fn what_a_tombstone_erases_is_gone_for_good_and_its_record_stays() {
     assert_eq!(scene.post(&second).status, 200, "the same tombstone again");
 }
 
-fn tombstone_of(scene: &Scene, entry: EntryRef, erased: &[&str]) -> Body {
+fn tombstone_of(scene: &Clerk, entry: EntryRef, erased: &[&str]) -> Body {
     scene.world.tombstone_body(&scene.office, "person", "A", entry, erased)
 }
 
@@ -263,12 +219,12 @@ fn events(server: &Server, last: Option<u64>, kind: &str, count: usize) -> Vec<S
 
 #[test]
 fn events_tell_of_entries_and_checkpoints_and_go_on_after_the_last_one_seen() {
-    let scene = Scene::new();
+    let scene = scene();
     let all = events(scene.server(), Some(0), "checkpoint", 1);
     let ids: Vec<&str> = all.iter().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, ["1", "2"], "after entry 0");
     assert!(all.last().unwrap().contains("\"tree_size\":3"), "{all:?}");
-    scene.open_files();
+    open_files(&scene);
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| events(scene.server(), None, "entry", 1));
         // Until the watcher is there: what is published before it came is not news.
