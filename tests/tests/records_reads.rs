@@ -164,3 +164,26 @@ fn pages_for_people_escape_everything_show_what_changed_and_speak_two_languages(
     let record = scene.accept(&format!("{REGISTER}/records/K%200"), "text/html", "en");
     assert!(record.text().contains("href=\"/registers/treasury.example/country/records/K%200/history\""));
 }
+
+#[test]
+fn a_page_about_a_record_bears_its_title_and_the_key_as_a_line_of_its_own() {
+    let scene = Scene::new();
+    let (world, office) = (World::new(ORIGIN), Office::new("treasury.example"));
+    let mut before = None;
+    for title in ["Old <bridge>", "New <bridge>"] {
+        let mut titled = world.record_body(&office, "country", "B-1", before, "{}");
+        titled.content.as_mut().unwrap().title = Some(title.parse().unwrap());
+        let statement = sign(&Body::Record(titled), &[&office.publisher]);
+        let answer = scene.server.send("POST", "/records", &[("content-type", "text/plain")], &statement);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        before = previous(&statement);
+    }
+    for (path, what) in [("records/B-1", "Record"), ("records/B-1/history", "History")] {
+        let page = scene.accept(&format!("{REGISTER}/{path}"), "text/html", "en");
+        let heading = format!("<h1><bdi dir=\"auto\">{what}: New &lt;bridge&gt;</bdi></h1>");
+        assert!(page.text().contains(&heading), "{}", page.text());
+        assert!(page.text().contains("<p><bdi dir=\"auto\">B-1</bdi></p>"), "{}", page.text());
+    }
+    let untitled = scene.accept(&format!("{REGISTER}/records/K%200"), "text/html", "en");
+    assert!(untitled.text().contains("<h1><bdi dir=\"auto\">Record: K 0</bdi></h1>"), "{}", untitled.text());
+}

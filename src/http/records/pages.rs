@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderValue, header};
 use record::diff::{What, diff_versions};
-use record::ids::{AgencyId, RegisterId};
+use record::ids::{AgencyId, RecordKey, RegisterId};
 use record::json::Value as Json;
 use record::registry::{AgencyState, RegisterState};
 use record::statement::{Body, Record};
@@ -292,14 +292,16 @@ impl App {
         let mut body = format!("<p>{}</p>\n", link(&path, register.as_str()));
         let title = match what {
             RegisterView::Record(key) => {
+                let title = record_title(page, texts.record, key, &mut body);
                 for item in &page.items {
                     self.record_section(item, &mut body, texts);
                 }
-                format!("{}: {}", texts.record, key.as_str())
+                title
             }
             RegisterView::History(key) => {
+                let title = record_title(page, texts.history, key, &mut body);
                 self.history_sections(view, page, &mut body, texts)?;
-                format!("{}: {}", texts.history, key.as_str())
+                title
             }
             RegisterView::Records => {
                 body.push_str(&records_table(page, texts));
@@ -317,15 +319,13 @@ impl App {
 
     fn record_section(&self, item: &Item, body: &mut String, texts: &Texts) {
         let Body::Record(record) = item.statement.body() else { return };
-        let title = record.content.as_ref().and_then(|content| content.title.as_ref());
-        let title = title.map(|title| format!("<p>{}</p>\n", own(title.as_str()))).unwrap_or_default();
         let fields = match record.content {
             Some(_) => table(&[texts.field, texts.record], &field_rows(record), texts),
             None => format!("<p>{}</p>\n", texts.withdrawn),
         };
         let history = format!("<p><a href=\"{}/history\">{}</a></p>\n", record_path(record), texts.history);
         // Writing to a string does not fail.
-        let _ = write!(body, "{title}{fields}{}{history}", facts(item, texts));
+        let _ = write!(body, "{fields}{}{history}", facts(item, texts));
     }
 
     /// Each version with what it changed, oldest first.
@@ -379,6 +379,20 @@ impl App {
         })?;
         found.map(|index| view.item(index)).transpose()
     }
+}
+
+/// What a page about a record is called: what it is, and the newest title on the page, which the key follows as a
+/// line of its own; without a title, as where keys are opaque, what it is and the key.
+fn record_title(page: &Page, what: &str, key: &RecordKey, body: &mut String) -> String {
+    let titles = page.items.iter().filter_map(|item| match item.statement.body() {
+        Body::Record(record) => Some((item.index, record.content.as_ref()?.title.as_ref()?)),
+        _ => None,
+    });
+    let Some((_, title)) = titles.max_by_key(|(index, _)| *index) else {
+        return format!("{what}: {}", key.as_str());
+    };
+    let _ = writeln!(body, "<p>{}</p>", own(key.as_str()));
+    format!("{what}: {}", title.as_str())
 }
 
 fn records_table(page: &Page, texts: &Texts) -> String {
