@@ -44,6 +44,27 @@ pub const STILL_SHOWN: &str = "still-shown";
 /// Sort of alarm: what is shown is not what the record commits to.
 pub const ALTERED: &str = "altered";
 
+/// Every sort.
+pub const KINDS: [&str; 17] = [
+    DAMAGE,
+    UNSIGNED,
+    WITHHELD,
+    QUORUM,
+    STALE,
+    UNREACHABLE,
+    BEHIND,
+    ELSEWHERE,
+    FORK,
+    HEADS,
+    OWN,
+    LOST,
+    INADMISSIBLE,
+    GENESIS,
+    ERASED,
+    STILL_SHOWN,
+    ALTERED,
+];
+
 /// The file of a report, relative to the monitor's directory.
 #[must_use]
 pub fn file_name(origin: &str, kind: &str, subject: &str, now: u64) -> PathBuf {
@@ -68,25 +89,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_report_and_no_text_breaks_its_lines() {
         let origin = "log.example/x".parse().unwrap();
-        for kind in [
-            DAMAGE,
-            UNSIGNED,
-            WITHHELD,
-            QUORUM,
-            STALE,
-            UNREACHABLE,
-            BEHIND,
-            ELSEWHERE,
-            FORK,
-            HEADS,
-            OWN,
-            LOST,
-            INADMISSIBLE,
-            GENESIS,
-            ERASED,
-            STILL_SHOWN,
-            ALTERED,
-        ] {
+        for kind in KINDS {
             let bytes = text(&origin, kind, "tile/0/000", "two\nlines", 1_790_000_000_000);
             let report = Report::parse(&bytes).unwrap();
             assert_eq!((report.kind(), report.detail()), (kind, "two lines"));

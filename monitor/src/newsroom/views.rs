@@ -6,7 +6,7 @@ use tlog::ids::LeafIndex;
 
 use crate::case::Case;
 use crate::status::status_of;
-use crate::web::view::{AlarmView, Inclusion, LogView, Verified};
+use crate::web::view::{AlarmView, EvidenceView, Inclusion, LogView, Verified};
 
 /// The part that verifies, as the pages see it.
 pub(super) fn verified(cases: &[Arc<Case>]) -> Verified {
@@ -44,6 +44,7 @@ fn view(case: &Case, log: crate::status::LogStatus) -> LogView {
         let signed = verified.as_ref()?.cosignatures().iter().filter(|one| one.key == *key);
         signed.map(|one| one.seconds).max()
     };
+    let evidence = case.store.evidence(case.origin()).unwrap_or_default();
     let witnesses = trust.witness_keys().iter().map(|key| (key.name().to_string(), seen(key)));
     LogView {
         hash: log.origin_hash,
@@ -67,7 +68,10 @@ fn view(case: &Case, log: crate::status::LogStatus) -> LogView {
                 first_seen: alarm.first_seen,
             })
             .collect(),
-        evidence: log.evidence,
+        evidence: evidence
+            .into_iter()
+            .map(|row| EvidenceView { file: row.file, form: row.kind })
+            .collect(),
         policy: String::from_utf8_lossy(&trust.policy().to_bytes()).into_owned(),
         origin: log.origin,
     }

@@ -16,6 +16,7 @@ use crate::index::extract::extract;
 use crate::index::query::Query;
 use crate::index::search::Page;
 use crate::index::{Index, IndexError, Row};
+use crate::web::texts::{Lang, fill};
 
 /// Entries that are looked at together.
 const ROWS: usize = 200;
@@ -46,7 +47,9 @@ pub struct LogAlert {
     pub id: u64,
     /// The log.
     pub origin: String,
-    /// In one line.
+    /// `misbehaviour`, for which there is evidence, or `alarm` or `cleared`, which accuse nobody.
+    pub event: String,
+    /// What happened, and to which log, in one line.
     pub title: String,
     /// In words.
     pub detail: String,
@@ -58,12 +61,15 @@ impl LogAlert {
     pub fn parse(id: i64, body: &str) -> Self {
         let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        Self {
-            id: u64::try_from(id).unwrap_or(0),
-            origin: text("origin"),
-            title: format!("{} {} {}", text("event"), text("kind"), text("subject")),
-            detail: format!("{} {}", text("detail"), text("file")),
-        }
+        let (origin, kind, texts) = (text("origin"), text("kind"), Lang::English.texts());
+        let alarm = texts.alarm(&kind, &text("subject"), &origin);
+        let (event, title) = match text("event").as_str() {
+            "misbehaviour" => ("misbehaviour", texts.accusation(&kind, &origin)),
+            "cleared" => ("cleared", fill(texts.alarm_over, &[&alarm])),
+            _ => ("alarm", alarm),
+        };
+        let detail = format!("{} {}", text("detail"), text("file"));
+        Self { id: u64::try_from(id).unwrap_or(0), origin, event: event.to_owned(), title, detail }
     }
 }
 
@@ -207,7 +213,7 @@ impl Engine {
     pub(super) fn alert(&self, watch: Named, alert: &LogAlert, now: u64) -> NewHit {
         let id = watch.id;
         let found = Found {
-            event: "misbehaviour".to_owned(),
+            event: alert.event.clone(),
             watch: Some(watch),
             title: alert.title.clone(),
             log: Some(alert.origin.clone()),

@@ -27,7 +27,7 @@ const CHANGES_MAX: usize = 50;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Found {
-    /// `found`, `changed`, `withdrawn`, `erased`, `silent`, `misbehaviour`, `test`, `heartbeat`.
+    /// `found`, `changed`, `withdrawn`, `erased`, `silent`, `misbehaviour`, `alarm`, `cleared`, `test`, `heartbeat`.
     pub event: String,
     /// The watch; none for a heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,7 @@ pub fn of_entry(
     Found {
         event: event.to_owned(),
         watch: Some(watch),
-        title: name(row),
+        title: row.title.clone().or_else(|| before?.title.clone()).unwrap_or_else(|| name(row)),
         log: Some(row.origin.clone()),
         index: Some(row.index),
         leaf_hash: Some(row.leaf.clone()),
@@ -133,12 +133,13 @@ pub fn of_entry(
     }
 }
 
+/// What an entry without a title is called.
 fn name(row: &Row) -> String {
     let key = || Some(format!("{} / {}", row.register.as_deref()?, row.key.as_deref()?));
     let kind = || {
         Some(format!("{} {}", row.kind.as_deref()?, row.action.as_deref().unwrap_or("")).trim().to_owned())
     };
-    row.title.clone().or_else(key).or_else(kind).unwrap_or_else(|| format!("{} {}", row.form, row.index))
+    key().or_else(kind).unwrap_or_else(|| format!("{} {}", row.form, row.index))
 }
 
 impl Found {

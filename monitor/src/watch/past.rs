@@ -119,6 +119,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::texts::Lang;
 
     #[test]
     fn the_newest_alerts_come_first_and_a_long_file_costs_no_more() {
@@ -134,8 +135,9 @@ mod tests {
         assert!(text.len() as u64 > READ_BYTES_MAX);
         std::fs::write(&path, text).unwrap();
         let found = alerts(&path, 3).unwrap();
+        let fork = |size: &str| Lang::English.texts().alarm("fork", size, "log");
         let titles: Vec<&str> = found.iter().map(|alert| alert.title.as_str()).collect();
-        assert_eq!(titles, ["raised fork 19999", "raised fork 19998", "raised fork 19997"]);
+        assert_eq!(titles, ["19999", "19998", "19997"].map(fork));
         assert!(alerts(&path, usize::MAX).unwrap().len() < 20_000);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tlog::hash::leaf_hash;
 
@@ -416,6 +416,7 @@ fn misbehaviour_is_told_once_for_each_alert() {
     let alert = |id| LogAlert {
         id,
         origin: ORIGIN.to_owned(),
+        event: "misbehaviour".to_owned(),
         title: "fork".to_owned(),
         detail: "two roots".to_owned(),
     };
@@ -470,6 +471,18 @@ fn a_watch_for_misbehaviour_shows_what_was_found_before_it_was_made() {
     let hits = bench.engine.store.hits(id, 10).unwrap();
     assert_eq!(hits.len(), 1);
     assert!(hits[0].past && hits[0].body.contains("evidence/0c6f.evidence"), "{hits:?}");
+    let found: Found = serde_json::from_str(&hits[0].body).unwrap();
+    assert_eq!(found.title, "log.example has signed two different trees of one size");
+    let (origin, kind) = ("log.example", "unreachable");
+    for (event, expected) in [
+        ("raised", ("alarm", "log.example does not answer")),
+        ("cleared", ("cleared", "Over: log.example does not answer")),
+    ] {
+        let body =
+            json!({"origin": origin, "kind": kind, "event": event, "subject": "log", "detail": "timeout"});
+        let alert = LogAlert::parse(1, &body.to_string());
+        assert_eq!((alert.event.as_str(), alert.title.as_str()), expected, "no alarm is called misbehaviour");
+    }
     assert!(bench.waiting().is_empty(), "the past is shown, and not told");
 }
 

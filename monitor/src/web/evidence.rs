@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::layout::{Page, state, time};
+use super::layout::{Page, state, time, time_text};
 use super::request::Reader;
 use super::texts::{Texts, fill};
 use super::{App, Failure, page};
@@ -36,7 +36,10 @@ pub(super) async fn evidence(State(app): State<Arc<App>>, reader: Reader) -> Res
             @if none { p { (texts.no_evidence) } }
             @for log in logs.iter().filter(|log| !log.evidence.is_empty()) {
                 h2 { (log.origin) " " (state(texts, log.state)) }
-                ul { @for file in &log.evidence { li { a.hash href=(address(file)) { (file) } } } }
+                ul { @for one in &log.evidence { li {
+                    a href=(address(&one.file)) { (texts.accusation(&one.form, &log.origin)) } " "
+                    code { (one.file) }
+                } } }
                 p { (texts.evidence_check) ":" }
                 pre { "daybook-monitor verify-evidence FILE --policy policy.txt" }
             }
@@ -46,8 +49,8 @@ pub(super) async fn evidence(State(app): State<Arc<App>>, reader: Reader) -> Res
                 h3 { (log.origin) }
                 ul { @for alarm in &log.alarms {
                     li {
-                        strong { (alarm.kind) } " " (alarm.subject) ": " (alarm.detail) " "
-                        span.soft { (fill(texts.alarm_since, &[""])) (time(seconds(alarm.first_seen))) }
+                        strong { (texts.alarm(&alarm.kind, &alarm.subject, &log.origin)) } ". " (alarm.detail) " "
+                        span.soft { code { (alarm.kind) } " " (fill(texts.alarm_since, &[&time_text(alarm.first_seen / 1000)])) }
                     }
                 } }
             }

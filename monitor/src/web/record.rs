@@ -54,11 +54,15 @@ fn one(app: &App, reader: &Reader, hash: &str, index: u64) -> Outcome {
     let is_record = row.kind.as_deref() == Some("record");
     let newer = latest.filter(|latest| is_record && latest.row.index > index).map(|latest| latest.row.index);
     let erased = versions.iter().any(|version| version.row.index == index && version.erased_later);
-    let title = name(&row);
+    let title = title(&row, &versions);
+    let heading = title.clone().unwrap_or_else(|| name(&row));
     let inclusion = (app.verified.prove)(&row.origin, index);
-    let page = Page { reader, title: &title, here: "", feed: None };
+    let page = Page { reader, title: &heading, here: "", feed: None };
     Ok(page.render(&html! {
-        h1 dir="auto" { (title) }
+        h1 dir="auto" { (heading) }
+        @if let (Some(_), Some(register), Some(key)) = (&title, &row.register, &row.key) {
+            p.where dir="auto" { bdi { (register) } " / " bdi { (key) } }
+        }
         @if row.action.as_deref() == Some("withdraw") { p.badge { (texts.withdrawn) } }
         @if let Some(newer) = newer { p { (texts.superseded) " " a href=(path(hash, newer)) { (texts.latest_version) } } }
         @if erased { p.badge { (texts.erased_later) } }
@@ -88,6 +92,12 @@ fn one(app: &App, reader: &Reader, hash: &str, index: u64) -> Outcome {
         h2 { (texts.raw) }
         (raw(texts, &row))
     }))
+}
+
+/// The entry's title; where it has none, as a withdrawal or a tombstone, the one that its record had then.
+fn title(row: &Row, versions: &[Version]) -> Option<String> {
+    let so_far = versions.iter().rev().filter(|version| version.row.index <= row.index);
+    row.title.clone().or_else(|| so_far.filter_map(|version| version.row.title.clone()).next())
 }
 
 fn facts(texts: &Texts, log: &LogView, row: &Row, window: Window) -> Markup {
@@ -310,4 +320,33 @@ pub(super) async fn bundle(
         Ok(download(&format!("entry-{index}.zip"), "application/zip", zip))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_title_bears_the_one_that_its_record_had_then() {
+        let row = |index: u64, title: Option<&str>| Row {
+            index,
+            title: title.map(str::to_owned),
+            ..Row::default()
+        };
+        let rows =
+            [row(3, None), row(5, Some("Old")), row(8, Some("New")), row(9, None), row(12, Some("Later"))];
+        let version = |row: Row| Version {
+            row,
+            happened: Event::First,
+            window: Window::default(),
+            erased_later: false,
+        };
+        let versions: Vec<Version> = rows.iter().cloned().map(version).collect();
+        let titles: Vec<Option<String>> = rows.iter().map(|row| title(row, &versions)).collect();
+        assert_eq!(
+            titles.iter().map(Option::as_deref).collect::<Vec<_>>(),
+            [None, Some("Old"), Some("New"), Some("New"), Some("Later")]
+        );
+        assert_eq!(title(&row(1, None), &[]), None);
+    }
 }

@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 use super::proof::tests::inclusion;
 use super::request::encode;
 use super::search::log_hash;
-use super::view::{AlarmView, LogView, Verified};
+use super::view::{AlarmView, EvidenceView, LogView, Verified};
 use super::{App, Desk, router};
 use crate::index::extract::tests::leaf;
 use crate::index::query::Query;
@@ -91,10 +91,14 @@ impl Site {
             signed: 6,
             alarms: vec![AlarmView {
                 kind: "damage".to_owned(),
+                subject: "tile/0/000".to_owned(),
                 detail: ATTACK.to_owned(),
                 ..AlarmView::default()
             }],
-            evidence: vec!["evidence/ab.evidence".to_owned()],
+            evidence: vec![EvidenceView {
+                file: "evidence/ab.evidence".to_owned(),
+                form: "log-two-roots".to_owned(),
+            }],
             policy,
             ..LogView::default()
         };
@@ -222,12 +226,29 @@ async fn a_record_shows_its_history_its_difference_and_its_proof() {
     for text in ["<del>1250.50</del>", "<ins>9900.00</ins>", "<svg", "entry-1", "SHA-256", "contracts"] {
         assert!(body.contains(text) || text == "entry-1", "{text}");
     }
+    assert!(body.contains("<h1 dir=\"auto\">Bridge repair</h1>"), "{body}");
+    assert!(body.contains("<bdi>contracts</bdi> / <bdi>C-1</bdi></p>"), "the key is the second line: {body}");
     let root = inclusion(1, &corpus().iter().map(|bytes| leaf_hash(bytes)).collect::<Vec<_>>()).head.root;
     assert!(body.contains(&root.to_string()), "the walk ends at the signed root");
     let (_, overview) = site.get("/").await;
     assert!(overview.contains("<polyline"), "the growth of the log is drawn");
     let (_, first) = site.get(&at(0)).await;
     assert!(first.contains("A later version replaces this one"), "{first}");
+}
+
+#[tokio::test]
+async fn what_a_log_was_caught_at_is_said_in_words() {
+    let site = Site::new();
+    let (_, body) = site.get("/evidence").await;
+    for text in [
+        "log.example has signed two different trees of one size",
+        "href=\"/evidence/ab\"",
+        "log.example serves something damaged, or not at all: tile/0/000",
+    ] {
+        assert!(body.contains(text), "{text}: {body}");
+    }
+    let (_, body) = site.get("/evidence?lang=zh").await;
+    assert!(body.contains("log.example 为大小相同的两棵不同的树签了名"), "{body}");
 }
 
 #[tokio::test]
@@ -367,6 +388,10 @@ async fn watches_are_edited_by_whoever_holds_the_token_and_by_nobody_else() {
     let (response, _) = site.send(post("/watches/sign-in", &[], "token=wrong")).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     let (response, _) = site.send(post("/watches/sign-in", &[], &format!("token={TOKEN}"))).await;
+    assert_eq!(response.headers()[header::LOCATION], "/watches");
+    let searched = format!("token={TOKEN}&query=a%26b+%E5%8C%97");
+    let (to, _) = site.send(post("/watches/sign-in", &[], &searched)).await;
+    assert_eq!(to.headers()[header::LOCATION], "/watches?query=a%26b%20%E5%8C%97", "the search is kept");
     let cookie =
         response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     let (_, page) =

@@ -59,12 +59,18 @@ impl Lang {
     }
 }
 
-/// Puts values where `{0}`, `{1}` stand.
+/// Puts values where `{0}`, `{1}` stand; what a value holds is left as it is.
 #[must_use]
 pub fn fill(text: &str, values: &[&str]) -> String {
-    let mut out = text.to_owned();
-    for (at, value) in values.iter().enumerate() {
-        out = out.replace(&format!("{{{at}}}"), value);
+    let mut parts = text.split('{');
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let filled =
+            part.split_once('}').and_then(|(at, rest)| Some((*values.get(at.parse::<usize>().ok()?)?, rest)));
+        match filled {
+            Some((value, rest)) => out.extend([value, rest]),
+            None => out.extend(["{", part]),
+        }
     }
     out
 }
@@ -117,6 +123,8 @@ pub struct Texts {
     pub other_said: &'static str,
     pub answers: [(&'static str, &'static str); 7],
     pub never: &'static str,
+    pub policy: &'static str,
+    pub policy_help: &'static str,
     pub open_alarms: &'static str,
     pub no_alarms: &'static str,
     pub newest_entries: &'static str,
@@ -211,6 +219,10 @@ pub struct Texts {
     pub volume: &'static str,
     pub volume_alt: &'static str,
     pub late_by_month: &'static str,
+    pub month: &'static str,
+    pub delay_days: &'static str,
+    pub time: &'static str,
+    pub chart_numbers: &'static str,
     pub late_by_month_alt: &'static str,
     pub key_changes: &'static str,
 
@@ -220,7 +232,7 @@ pub struct Texts {
     pub watch_query: &'static str,
     pub watch_rule: &'static str,
     pub watch_rules: [(&'static str, &'static str); 6],
-    pub watch_events: [(&'static str, &'static str); 6],
+    pub watch_events: [(&'static str, &'static str); 8],
     pub watch_days: &'static str,
     pub watch_pattern: &'static str,
     pub watch_channels: &'static str,
@@ -245,6 +257,13 @@ pub struct Texts {
     pub evidence_lead: &'static str,
     pub no_evidence: &'static str,
     pub evidence_check: &'static str,
+    /// Forms of evidence; `{0}` is the log.
+    pub accusations: &'static [(&'static str, &'static str)],
+    pub accusation_unknown: &'static str,
+    /// Sorts of alarms; `{0}` is the log, `{1}` what it is about.
+    pub alarm_kinds: &'static [(&'static str, &'static str)],
+    pub alarm_unknown: &'static str,
+    pub alarm_over: &'static str,
     pub alarms: &'static str,
     pub alarm_since: &'static str,
 
@@ -263,9 +282,30 @@ pub struct Texts {
     pub days: &'static str,
 }
 
+impl Texts {
+    /// What evidence of a form shows that a log, or one of its witnesses, has done.
+    #[must_use]
+    pub fn accusation(&self, form: &str, origin: &str) -> String {
+        let known = self.accusations.iter().find(|(name, _)| *name == form);
+        fill(known.map_or(self.accusation_unknown, |(_, text)| *text), &[origin, form])
+    }
+
+    /// What an alarm says, in a sentence that names the log.
+    #[must_use]
+    pub fn alarm(&self, kind: &str, subject: &str, origin: &str) -> String {
+        match self.alarm_kinds.iter().find(|(name, _)| *name == kind) {
+            Some((_, text)) => fill(text, &[origin, subject]),
+            None => fill(self.alarm_unknown, &[origin, &format!("{kind} {subject}")]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use record::evidence::Form;
+
     use super::*;
+    use crate::report;
 
     #[test]
     fn the_language_is_the_first_that_the_reader_knows() {
@@ -275,11 +315,42 @@ mod tests {
     }
 
     #[test]
+    fn every_form_of_evidence_and_every_sort_of_alarm_has_words_that_name_the_log() {
+        let trees = ["two-roots", "two-subtrees", "two-leaves"];
+        let trees = ["log", "witness"].into_iter().flat_map(|who| trees.map(|what| format!("{who}-{what}")));
+        let forms: Vec<String> =
+            trees.chain(Form::ALL.into_iter().map(|form| form.as_str().to_owned())).collect();
+        for lang in Lang::ALL {
+            let texts = lang.texts();
+            let known: Vec<&str> = texts.accusations.iter().map(|(form, _)| *form).collect();
+            assert_eq!(known, forms);
+            for form in forms.iter().map(String::as_str).chain(["form-of-tomorrow"]) {
+                assert!(texts.accusation(form, "log.example").contains("log.example"), "{form}");
+            }
+            let kinds: Vec<&str> = texts.alarm_kinds.iter().map(|(kind, _)| *kind).collect();
+            assert!(report::KINDS.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+            for kind in kinds.into_iter().chain(["kind-of-tomorrow"]) {
+                assert!(texts.alarm(kind, "tile/0/000", "log.example").contains("log.example"), "{kind}");
+            }
+        }
+        let text = Lang::English.texts().alarm("new", "tile/0/000", "log.example");
+        assert_eq!(text, "Alarm about log.example: new tile/0/000");
+    }
+
+    #[test]
+    fn what_fills_a_text_is_not_filled_itself() {
+        assert_eq!(fill("{0} and {1}", &["{1}", "two"]), "{1} and two");
+    }
+
+    #[test]
     fn every_language_fills_the_same_places() {
         let debug = |lang: Lang| format!("{:#?}", lang.texts());
         let places = |text: &str| (text.matches("{0}").count(), text.matches("{1}").count());
         let (english, chinese) = (debug(Lang::English), debug(Lang::Chinese));
-        let fields = |text: &str| text.lines().filter(|line| line.contains(": ")).count();
+        let field = |line: &&str| {
+            line.strip_prefix("    ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        };
+        let fields = |text: &str| text.lines().filter(field).count();
         assert_eq!(fields(&english), fields(&chinese));
         for (one, other) in english.lines().zip(chinese.lines()) {
             assert_eq!(places(one), places(other), "{one} / {other}");

@@ -34,10 +34,19 @@ pub struct LogView {
     pub others: Vec<(String, &'static str)>,
     /// Open alarms.
     pub alarms: Vec<AlarmView>,
-    /// Evidence files, relative to the monitor's directory.
-    pub evidence: Vec<String>,
+    /// Evidence files.
+    pub evidence: Vec<EvidenceView>,
     /// The policy, as whoever verifies offline needs it.
     pub policy: String,
+}
+
+/// An evidence file.
+#[derive(Clone, Debug, Default)]
+pub struct EvidenceView {
+    /// Where it is, relative to the monitor's directory.
+    pub file: String,
+    /// The name of its form.
+    pub form: String,
 }
 
 /// An open alarm.

@@ -181,17 +181,23 @@ pub(super) async fn sign_in(State(app): State<Arc<App>>, reader: Reader, request
         *response.status_mut() = StatusCode::FORBIDDEN;
         return response;
     }
-    signed(Some(&app.desk.token), &app)
+    let query = fields.query.trim();
+    let to = if query.is_empty() {
+        "/watches".to_owned()
+    } else {
+        format!("/watches?{}", query_string(&[("query", query)]))
+    };
+    signed(Some(&app.desk.token), &app, &to)
 }
 
 /// `POST /watches/sign-out`
 pub(super) async fn sign_out(State(app): State<Arc<App>>) -> Response {
-    signed(None, &app)
+    signed(None, &app, "/watches")
 }
 
-fn signed(token: Option<&str>, app: &App) -> Response {
+fn signed(token: Option<&str>, app: &App, to: &str) -> Response {
     let cookie = access::set_cookie(token, app.desk.engine.address.starts_with("https://"));
-    let mut response = Redirect::to("/watches").into_response();
+    let mut response = Redirect::to(to).into_response();
     response
         .headers_mut()
         .append(header::SET_COOKIE, HeaderValue::from_str(&cookie).expect("hex and constants"));
@@ -213,7 +219,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, reader: Reader, headers: H
             @if watches.is_empty() { p { (texts.no_watches) } }
             @else { (table(texts, &watches, count)) }
             @if may && !channels.is_empty() { h2 { (texts.channels) } (channel_table(texts, &channels, true)) }
-            @if may { (add_form(texts, app, reader)) } @else { (sign_in_form(texts)) }
+            @if may { (add_form(texts, app, &asked(reader))) } @else { (sign_in_form(texts, &asked(reader))) }
         }))
     })
     .await
@@ -246,9 +252,13 @@ fn hidden(app: &App) -> Markup {
     html! { input type="hidden" name="form" value=(access::form_value(&app.desk.token)); }
 }
 
-fn add_form(texts: &Texts, app: &App, reader: &Reader) -> Markup {
+/// The search that is to be watched.
+fn asked(reader: &Reader) -> String {
     let asked = reader.here.split_once("query=").map_or("", |(_, rest)| rest.split('&').next().unwrap_or(""));
-    let query = percent_decode(asked);
+    percent_decode(asked)
+}
+
+fn add_form(texts: &Texts, app: &App, query: &str) -> Markup {
     html! {
         section.panel {
             h2 { (texts.watch_add) }
@@ -290,11 +300,13 @@ fn channels_field(texts: &Texts, app: &App, id: &str) -> Markup {
     }
 }
 
-fn sign_in_form(texts: &Texts) -> Markup {
+/// Whoever came to watch a search finds it open, and the search again behind it.
+fn sign_in_form(texts: &Texts, query: &str) -> Markup {
     html! {
-        details {
+        details open[!query.is_empty()] {
             summary { (texts.sign_in) }
             form.search action="/watches/sign-in" method="post" {
+                input type="hidden" name="query" value=(query);
                 div.wide { label for="token" { (texts.token) } input id="token" name="token" type="password" autocomplete="current-password"; }
                 button type="submit" { (texts.sign_in) }
             }
@@ -372,6 +384,7 @@ fn hit_item(texts: &Texts, hit: &Hit) -> Markup {
     // The page on this monitor, under whatever name the reader has for it.
     let link = match (&found.log, found.index) {
         (Some(log), Some(index)) => Some(record::path(&super::search::log_hash(log), index)),
+        (Some(_), None) => Some("/evidence".to_owned()),
         _ => None,
     };
     let changes: Vec<Change> = found

@@ -129,10 +129,11 @@ fn accused(
         return Err(Failure::wrong(format!("the monitor says that the log is {}", log.state)));
     }
     output.say(&format!(
-        "   {}: {}\n   [{}] {}\n      {}\n",
+        "   {}: {}\n   [{}] {}\n      {}\n      {}\n",
         log.state.to_uppercase(),
         log.reason,
         newspaper::LIES,
+        alert.title,
         alert.text,
         alert.link
     ));
