@@ -45,6 +45,40 @@ for (const [kind, scheme, width] of [["light", "light", 1100], ["dark", "dark", 
 }
 
 const page = await open("light", 1100);
+const same = (found, expected, what) =>
+  expect(JSON.stringify(found) === JSON.stringify(expected), `${what}: ${JSON.stringify(found)}`);
+const rows = (selector) => page.$$eval(selector, (tables) => tables.map((table) =>
+  [...table.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent).join(" | "))));
+// Each chart by its accessible name, with the numbers in the table below it.
+async function charts(path, expected) {
+  await page.goto(url + path, { waitUntil: "load" });
+  same(await rows("figure.chart"), Object.values(expected), `${path}: the numbers`);
+  for (const name of Object.keys(expected)) {
+    expect(await page.$(`aria/${name}[role="img"]`), `${path}: no drawing is called ${name}`);
+  }
+}
+const growth = { "Entries in the log over time, from 2025-03-03 08:01 to 2025-03-17 08:00: 11": ["2025-03-03 08:01 | 3",
+  "2025-03-05 08:01 | 5", "2025-03-08 08:01 | 7", "2025-03-12 08:01 | 8", "2025-03-17 08:00 | 11"] };
+await charts("/?lang=en", growth);
+const overview = await page.$eval("main", (main) => main.textContent);
+expect(/on average at least 45 days .* the slowest entry at least 144 days/.test(overview), `the delays: ${overview}`);
+expect(overview.includes("2 of 3 signed"), "how many witnesses have signed");
+await charts(`/log/${hash}`, growth);
+same(await rows("[aria-label='Witnesses']"), [["witness-2.example | 2025-03-17 08:00",
+  "witness-3.example | 2025-03-17 08:01", "witness-4.example | never"]], "witnesses");
+await page.click("figure.chart summary");
+await look(page, "chart-numbers");
+await charts(`/agency/${hash}/works.gov.example`, {
+  "Entries by month of their date, from 2024-10 to 2025-03: 6":
+    ["2024-10 | 1", "2024-11 | 1", "2024-12 | 0", "2025-01 | 1", "2025-02 | 2", "2025-03 | 6"],
+  "Longest delay in days of the entries that are dated in each month, from 2024-10 to 2025-03: 144":
+    ["2024-10 | 144", "2024-11 | 113", "2024-12 | –", "2025-01 | 55", "2025-02 | 28", "2025-03 | 1"] });
+await look(page, "agency-charts");
+expect((await page.$$("svg rect.bar")).length === 10, "a bar for each month of which something is known");
+await page.goto(`${url}/log/${hash}/5`, { waitUntil: "load" });
+const late = await page.$eval("main", (main) => main.textContent);
+expect(late.includes("between 2025-03-05 08:01 and 2025-03-08 08:01"), `the window of a record: ${late}`);
+expect(late.includes("at least 144 days after its date"), `the delay of a record: ${late}`);
 const go = (click) => Promise.all([page.waitForNavigation(), click()]);
 await page.goto(`${url}/`, { waitUntil: "load" });
 await page.type("#q", "harbour");
@@ -53,13 +87,11 @@ expect((await page.$$("ol.hits mark")).length > 0, "what was found is marked");
 await go(() => page.click("ol.hits a"));
 expect((await page.$$("ins")).length > 0 && (await page.$$("del")).length > 0, "the difference is shown");
 expect((await page.$$("#proof svg rect")).length > 1, "the proof is drawn");
-await page.goto(`${url}/agency/${hash}/works.gov.example`, { waitUntil: "load" });
-expect((await page.$$("svg rect.bar")).length > 1, "an agency's months are drawn");
-await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
-await page.click("details summary");
+await page.goto(`${url}/search?q=harbour`, { waitUntil: "load" });
+await go(() => page.click("a[href^='/watches?query=']"));
+await look(page, "sign-in");
 await page.type("#token", token);
 await go(() => page.click("form[action='/watches/sign-in'] button"));
-await page.goto(`${url}/watches?query=harbour`, { waitUntil: "load" });
 await look(page, "signed-in");
 expect(await page.$eval("#query", (field) => field.value) === "harbour", "the search is taken over");
 await go(() => page.click("form[action='/watches'] button"));

@@ -232,9 +232,19 @@ impl Keys {
     /// If it is no note.
     #[must_use]
     pub fn sign(&self, head: TreeHead, cosigners: &[usize], seconds: u64) -> Vec<u8> {
+        let times: Vec<(usize, u64)> = cosigners.iter().map(|at| (*at, seconds)).collect();
+        self.sign_each(head, &times)
+    }
+
+    /// The same, each witness at a time of its own.
+    ///
+    /// # Panics
+    /// If it is no note.
+    #[must_use]
+    pub fn sign_each(&self, head: TreeHead, cosigners: &[(usize, u64)]) -> Vec<u8> {
         let text = Checkpoint::new(self.origin.clone(), head).to_text();
         let mut lines = vec![self.log.sign(&text)];
-        lines.extend(cosigners.iter().map(|at| self.witnesses[*at].cosign(&text, seconds)));
+        lines.extend(cosigners.iter().map(|(at, seconds)| self.witnesses[*at].cosign(&text, *seconds)));
         Note::new(text, lines).expect("a note").to_bytes()
     }
 

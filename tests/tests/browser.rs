@@ -1,4 +1,7 @@
 //! The pages of a monitor in a real browser: `cargo xtask browser`.
+//!
+//! The log is one in memory, whose witnesses sign by a clock that the test drives over two weeks: so growth, delays and
+//! the witnesses' times are the same in every run.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::binaries::binary;
+use tests::liar::{Keys, Liar, Tree};
 use tlog::hash::{leaf_hash, sha256};
 
 const ORIGIN: &str = "log.example/browser";
@@ -49,7 +53,7 @@ fn run(program: &Path, args: &[&str]) -> String {
 }
 
 fn statement(key: &str, previous: Option<&[u8]>, title: &str, public: &str) -> Vec<u8> {
-    dated(key, "2026-11-01", previous, title, public)
+    dated(key, "2025-03-01", previous, title, public)
 }
 
 fn dated(key: &str, day: &str, previous: Option<&[u8]>, title: &str, public: &str) -> Vec<u8> {
@@ -61,6 +65,10 @@ fn dated(key: &str, day: &str, previous: Option<&[u8]>, title: &str, public: &st
     )
     .into_bytes()
 }
+
+/// The days of road works that were published late; none in December.
+const ROAD_WORKS: [&str; 6] =
+    ["2024-10-11", "2024-11-11", "2025-01-11", "2025-02-11", "2025-02-25", "2025-03-10"];
 
 fn entries() -> Vec<Vec<u8>> {
     let award = statement(
@@ -80,22 +88,37 @@ fn entries() -> Vec<Vec<u8>> {
     let chinese = statement("C-3", None, "关于北京市政府采购的公告", r#"{"正文":"北京市"}"#);
     let arabic = statement("C-4", None, "عقد صيانة الجسر", r#"{"المبلغ":"5000.00","المورد":"شركة البناء"}"#);
     let mut entries = vec![award, amended, hostile, chinese, arabic];
-    // Several months, so that there is something to draw.
-    for month in 5..=10 {
-        let (key, day) = (format!("M-{month}"), format!("2026-{month:02}-11"));
-        entries.push(dated(
-            &key,
-            &day,
-            None,
-            &format!("Road works, part {month}"),
-            r#"{"amount":"1200.00"}"#,
-        ));
-    }
+    entries.extend(ROAD_WORKS.iter().enumerate().map(|(part, day)| {
+        let title = format!("Road works, part {part}");
+        dated(&format!("M-{part}"), day, None, &title, r#"{"amount":"1200.00"}"#)
+    }));
     entries
 }
 
-/// Entries that are published before the monitor starts.
-const BEFORE: usize = 3;
+/// 2025-03-03 at 8 o'clock, in seconds since 1970: when the witnesses sign the first head.
+const FIRST_SIGNED: u64 = 1_740_988_800;
+const DAY_SECONDS: u64 = 86_400;
+
+/// Heads: days after the first, entries, and which witnesses sign, a minute after one another.
+const HEADS: [(u64, usize, &[usize]); 5] =
+    [(0, 3, &[0, 1, 2]), (2, 5, &[0, 1, 2]), (5, 7, &[0, 1, 2]), (9, 8, &[2, 0, 1]), (14, 11, &[0, 1])];
+
+/// What the log shows after so many heads.
+fn publish(log: &Liar, keys: &Keys, (days, size, witnesses): (u64, usize, &[usize])) {
+    let mut tree = Tree::default();
+    entries().into_iter().take(size).for_each(|entry| tree.push(entry));
+    let seconds = FIRST_SIGNED + days * DAY_SECONDS;
+    let times: Vec<(usize, u64)> = witnesses.iter().copied().zip((seconds..).step_by(60)).collect();
+    log.serve(&tree, keys.sign_each(tree.head(), &times));
+}
+
+/// Heads and entries that the index has.
+fn indexed(path: &str) -> Option<(i64, i64)> {
+    let index =
+        rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let count = "SELECT (SELECT count(*) FROM head), (SELECT count(*) FROM record)";
+    index.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).ok()
+}
 
 #[test]
 #[ignore = "needs Chromium, Node and packages: run `cargo xtask browser`"]
@@ -104,41 +127,28 @@ fn a_reader_walks_through_the_pages_with_a_real_browser() {
     let shots = PathBuf::from(std::env::var("DAYBOOK_BROWSER_SHOTS").expect("cargo xtask browser sets it"));
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-    let (daybook, monitor) = (binary("daybook"), binary("daybook-monitor"));
-    run(&daybook, &["init", &path("log"), "--origin", ORIGIN, "--admission", "open"]);
-    let serve = ["serve", &path("log"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"];
-    let (_log, served) = start(&daybook, &serve);
-    let url = served["url"].as_str().unwrap();
-    let add = |range: std::ops::Range<usize>| {
-        for at in range {
-            let file = path(&format!("entry-{at}"));
-            std::fs::write(&file, &entries()[at]).unwrap();
-            run(&daybook, &["add", url, &file]);
-        }
-    };
-    add(0..BEFORE);
-    let policy = path("log/policy.txt");
-    run(&monitor, &["init", &path("watch"), "--origin", ORIGIN, "--source", url, "--policy", &policy]);
+    let (log, keys, monitor) = (Liar::start(), Keys::new(ORIGIN), binary("daybook-monitor"));
+    std::fs::write(path("policy.txt"), keys.policy(true)).unwrap();
+    let (url, policy) = (log.url(), path("policy.txt"));
+    run(&monitor, &["init", &path("watch"), "--origin", ORIGIN, "--source", &url, "--policy", &policy]);
     let config = path("watch/monitor.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(
-        &config,
-        format!("{text}poll = \"200ms\"\n[[channel]]\nname = \"desk\"\ncommand = [\"true\"]\n"),
-    )
-    .unwrap();
+    // The witnesses' clock is not ours.
+    let more =
+        "poll = \"200ms\"\nstale_after = \"36500d\"\n[[channel]]\nname = \"desk\"\ncommand = [\"true\"]\n";
+    std::fs::write(&config, text + more).unwrap();
+    publish(&log, &keys, HEADS[0]);
     let watch = ["run", &path("watch"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"];
     let (_monitor, watching) = start(&monitor, &watch);
-    let indexed = || run(&monitor, &["search", &path("watch"), "--json"]).matches("\"leaf\"").count();
-    let until = |count: usize| {
+    for (count, head) in (1..).zip(HEADS) {
+        publish(&log, &keys, head);
+        let expected = Some((count, i64::try_from(head.1).unwrap()));
         let looks = (0..LOOKS_MAX).find(|_| {
             std::thread::sleep(Duration::from_millis(100));
-            indexed() == count
+            indexed(&path("watch/index.sqlite")) == expected
         });
-        assert!(looks.is_some(), "the entries are indexed");
-    };
-    until(BEFORE);
-    add(BEFORE..entries().len());
-    until(entries().len());
+        assert!(looks.is_some(), "{head:?} is indexed: {:?}", indexed(&path("watch/index.sqlite")));
+    }
     let token = std::fs::read_to_string(path("watch/token")).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/walk.mjs");
     let status = Command::new("node")
