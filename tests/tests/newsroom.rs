@@ -19,12 +19,18 @@ use tlog::hash::{leaf_hash, sha256};
 const LOOKS_MAX: usize = 3000;
 
 fn run(args: &[&str]) -> Output {
-    Command::new(binary("daybook-monitor"))
-        .args(args)
-        .env("DAYBOOK_LOG", "error")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    command(args).env("DAYBOOK_LOG", "error").output().unwrap()
+}
+
+/// With what it says to people beside its result.
+fn run_loud(args: &[&str]) -> Output {
+    command(args).env_remove("DAYBOOK_LOG").output().unwrap()
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary("daybook-monitor"));
+    command.args(args).stdin(Stdio::null());
+    command
 }
 
 fn json(output: &Output) -> Value {
@@ -363,6 +369,37 @@ fn what_was_found_is_exported_in_every_form() {
     assert_eq!(copied, found, "the copy is an index as any other");
     let again = run(&["export", &dir, &desk.path("all.csv")]);
     assert_eq!(again.status.code(), Some(3), "nothing is overwritten: {again:?}");
+}
+
+#[test]
+fn an_index_of_an_earlier_version_is_made_again_by_the_next_look_which_says_so() {
+    let desk = Desk::new();
+    let told = desk.channel("desk");
+    desk.put("C-1", None, r#"{"name":"Harbour bridge"}"#);
+    desk.once();
+    desk.monitor(&["watch", "add", &desk.dir(), "bridge", "--channel", "desk"]);
+    let path = desk.root.path().join("monitor/index.sqlite");
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier.execute_batch("ALTER TABLE log DROP COLUMN goal; PRAGMA user_version = 1;").unwrap();
+    drop(earlier);
+    let refused = run(&["search", &desk.dir(), "bridge"]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("earlier Daybook (schema 1)"), "{refused:?}");
+    desk.put("C-2", None, r#"{"name":"Mountain bridge"}"#);
+    let looked = run_loud(&["once", "--json", &desk.dir()]);
+    assert_eq!(looked.status.code(), Some(0), "{looked:?}");
+    let said = String::from_utf8_lossy(&looked.stderr);
+    assert!(said.contains("an earlier version wrote the index; it is made again"), "{said}");
+    assert_eq!(json(&looked)["newsroom"]["indexed"], 5, "every entry is indexed again");
+    let found = run_loud(&["search", "--json", &desk.dir(), "bridge"]);
+    assert_eq!((json(&found).as_array().unwrap().len(), found.stderr.len()), (2, 0), "{found:?}");
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("Mountain bridge") && !told.contains("Harbour bridge"), "told once: {told}");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE log SET goal = next + 3", []).unwrap();
+    let found = run_loud(&["search", "--json", &desk.dir(), "bridge"]);
+    let said = String::from_utf8_lossy(&found.stderr);
+    assert!(said.contains("entries cannot be found yet") && said.contains("\"missing\":3"), "{said}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Export {
                 self.file.display()
             )));
         }
-        let index = open(&self.dir)?;
+        let index = open(&self.dir, output)?;
         let query = Query::parse(&self.query.join(" "));
         if self.form == Form::Sqlite {
             if !query.is_empty() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use daemon::logging::{self, Style};
 
 use super::output::{Failure, Output};
 use crate::index::amount::shown;
@@ -25,8 +26,8 @@ pub(super) struct Search {
     oldest: bool,
 }
 
-/// Opens the index in a monitor's directory for reading.
-pub(super) fn open(dir: &std::path::Path) -> Result<Index, Failure> {
+/// Opens the index in a monitor's directory for reading. Says so if not everything can be found in it.
+pub(super) fn open(dir: &std::path::Path, output: &Output) -> Result<Index, Failure> {
     let path = dir.join(INDEX_FILE);
     if !path.exists() {
         let text = format!(
@@ -36,7 +37,19 @@ pub(super) fn open(dir: &std::path::Path) -> Result<Index, Failure> {
         );
         return Err(Failure::Failed(text));
     }
-    Index::open(&path).map_err(Failure::failed)
+    let index = Index::open(&path).map_err(Failure::failed)?;
+    logging::start_quiet(if output.json { Style::Json } else { Style::Human });
+    for log in index.logs().map_err(Failure::failed)? {
+        let missing = log.missing();
+        if missing > 0 {
+            tracing::warn!(
+                origin = log.origin,
+                missing,
+                "the index is being made again: entries cannot be found yet"
+            );
+        }
+    }
+    Ok(index)
 }
 
 /// Takes what a query finds, page by page, until there are so many.
@@ -63,7 +76,7 @@ pub(super) fn each(
 
 impl Search {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
-        let index = open(&self.dir)?;
+        let index = open(&self.dir, output)?;
         let query = Query::parse(&self.query.join(" "));
         let mut found: Vec<Row> = Vec::new();
         each(&index, &query, self.oldest, self.limit, |rows| {

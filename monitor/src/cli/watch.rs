@@ -129,10 +129,10 @@ struct Done {
 }
 
 /// The watches of a directory.
-fn open(dir: &Path) -> Result<Engine, Failure> {
+fn open(dir: &Path, output: &Output) -> Result<Engine, Failure> {
     let (config, _) = Config::load(dir).map_err(|error| Failure::Malformed(error.to_string()))?;
     Ok(Engine::new(
-        Arc::new(super::search::open(dir)?),
+        Arc::new(super::search::open(dir, output)?),
         Arc::new(WatchStore::open(&dir.join(WATCHES_FILE)).map_err(Failure::failed)?),
         dir.join(crate::alerts::FILE),
         config.web.address(config.listen.address, config.listen.tls_certificate.is_some()),
@@ -165,12 +165,12 @@ impl Watch {
             Command::List(command) => command.run(output),
             Command::Import(command) => command.run(output),
             Command::Test(One { dir, id }) => {
-                let engine = open(&dir)?;
+                let engine = open(&dir, output)?;
                 let sent = engine.test(id, now()).map_err(failed)?;
                 done(output, sent, id, "A test message is on its way, if the monitor is running.")
             }
             Command::Remove(One { dir, id }) => {
-                let engine = open(&dir)?;
+                let engine = open(&dir, output)?;
                 let removed = engine.store.remove(id).map_err(Failure::failed)?;
                 done(output, removed, id, "Removed.")
             }
@@ -188,7 +188,7 @@ fn done(output: &Output, done: bool, id: i64, text: &str) -> Result<(), Failure>
 
 impl Add {
     fn run(self, output: &Output) -> Result<(), Failure> {
-        let engine = open(&self.dir)?;
+        let engine = open(&self.dir, output)?;
         let query = self.query.join(" ");
         let wanted = Wanted {
             name: self.name.unwrap_or_else(|| query.clone()),
@@ -210,7 +210,7 @@ impl Add {
 
 impl List {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let engine = open(&self.dir)?;
+        let engine = open(&self.dir, output)?;
         let watches = engine.store.watches().map_err(Failure::failed)?;
         let counts = engine.store.counts().map_err(Failure::failed)?;
         output.result(&watches, || table(&watches, &counts));
@@ -240,7 +240,7 @@ fn table(watches: &[crate::watch::Watch], counts: &[(i64, u64)]) -> String {
 
 impl Import {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let engine = open(&self.dir)?;
+        let engine = open(&self.dir, output)?;
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| Failure::Failed(format!("{}: {error}", self.file.display())))?;
         let names = names(&text);

@@ -16,6 +16,8 @@ use super::amount::{AMOUNTS_MAX, Amount, Integers, amount};
 
 /// Bytes of text that are indexed of one entry; a leaf has at most 65,535.
 pub const TEXT_BYTES_MAX: usize = 65_535;
+/// Attachments that are indexed of one entry; a record has at most so many.
+pub const ATTACHMENTS_MAX: usize = 64;
 
 /// What sort of bytes an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +70,8 @@ pub struct Document {
     pub action: Option<String>,
     /// The leaf hash of the entry whose values a tombstone erases.
     pub erases: Option<String>,
+    /// What names its attachments, in hex: the SHA-256 of a public one, the commitment to an erasable one.
+    pub attachments: Vec<String>,
     /// Amounts of money.
     pub amounts: Vec<Amount>,
     /// All text, a line for each value.
@@ -139,6 +143,7 @@ fn of_statement(kind: String, members: Map<String, Value>) -> Document {
         previous: text_of(&value, "previous"),
         action: text_of(&value, "action"),
         erases: value.get("entry").and_then(|entry| text_of(entry, "leaf")),
+        attachments: attachments(&value),
         kind: Some(kind),
         ..Document::default()
     };
@@ -155,6 +160,13 @@ fn of_statement(kind: String, members: Map<String, Value>) -> Document {
         document.walk(member, &mut path, Integers::Minor);
     }
     document
+}
+
+/// What names the attachments of a statement.
+fn attachments(statement: &Value) -> Vec<String> {
+    let listed = statement.get("attachments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let name = |one: &Value| text_of(one, "sha256").or_else(|| text_of(one, "commitment"));
+    listed.iter().take(ATTACHMENTS_MAX).filter_map(name).collect()
 }
 
 impl Document {

@@ -6,6 +6,7 @@
 //! | log, kind, agency, register, key, form | its text | `l`, `k`, `a`, `r`, `y`, `f` and 16 hex digits of SHA-256 |
 //! | one record: agency, register and key | the three, a line each | `c` and 16 hex digits |
 //! | leaf hash, leaf hash of the entry before, leaf hash of the erased entry | | `h`, `p`, `e` and its first 16 digits |
+//! | each attachment: its SHA-256, or its commitment if it is erasable | | `b` and its first 16 digits |
 //! | month and year of `at` | | `m202611`, `j2026` |
 //! | largest amount | digits of its units | `z7` |
 //! | withdrawn, erased something, agency's keys changed | | `zwithdrawn`, `zerased`, `zkeys` |
@@ -80,7 +81,7 @@ pub fn chain(agency: &str, register: &str, key: &str) -> String {
     format!("{agency}\n{register}\n{key}")
 }
 
-/// The facet of a hash in a role: `h` its own, `p` of the entry before, `e` of the erased one.
+/// The facet of a hash in a role: `h` its own, `p` of the entry before, `e` of the erased one, `b` of an attachment.
 #[must_use]
 pub fn hash(role: char, hex: &str) -> String {
     let digits: String = hex.chars().filter(char::is_ascii_hexdigit).take(DIGITS).collect();
@@ -119,6 +120,7 @@ pub fn words(log: &str, leaf: &str, document: &Document) -> String {
     }
     words.extend(document.form.map(|form| Exact::Form.word(form.name())));
     words.extend(document.previous.as_deref().map(|hex| hash('p', hex)));
+    words.extend(document.attachments.iter().map(|hex| hash('b', hex)));
     if let Some(hex) = &document.erases {
         words.push(hash('e', hex));
         words.push(ERASED.to_owned());
@@ -150,6 +152,7 @@ mod tests {
             key: Some("\"; DROP".to_owned()),
             at_seconds: Some(1_795_424_400),
             action: Some("withdraw".to_owned()),
+            attachments: vec!["cd".repeat(32), "ef".repeat(32)],
             ..Document::default()
         };
         let words = words(&Exact::Log.word("log"), &"ab".repeat(32), &document);

@@ -8,6 +8,7 @@
 //! | `bridge -repair` | with one and not the other |
 //! | `contr*` | with a word that begins so |
 //! | `agency:treasury.gov.example` | of the agency; also `log:`, `register:`, `key:`, `kind:`, `hash:`, `form:` |
+//! | `attachment:2cf2...` | with the attachment of this SHA-256, or this commitment if it is erasable |
 //! | `title:bridge` | with the word in the title |
 //! | `supplier:acme` | with the word in a field of that name, at any depth |
 //! | `amount>1000000`, `amount<=5.5` | whose largest amount of money is so, in units of the currency |
@@ -220,6 +221,7 @@ fn term(word: &Word) -> Option<Term> {
         "hash" | "leaf" => flag(&facet::hash('h', value)),
         "previous" => flag(&facet::hash('p', value)),
         "erases" => flag(&facet::hash('e', value)),
+        "attachment" => flag(&facet::hash('b', value)),
         "is" => match value.to_lowercase().as_str() {
             "withdrawn" => flag(facet::WITHDRAWN),
             "erased" => flag(facet::ERASED),

@@ -114,6 +114,16 @@ pub struct IndexedLog {
     pub first: u64,
     /// The next entry to be indexed.
     pub next: u64,
+    /// How far the log was indexed before the file was made again; until then, less is found than before.
+    pub goal: u64,
+}
+
+impl IndexedLog {
+    /// Entries that were found before the file was made again, and cannot be found yet.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.goal.saturating_sub(self.next)
+    }
 }
 
 /// What an agency has published in a register, and how late.
@@ -135,6 +145,17 @@ pub struct Published {
     pub newest_at: Option<i64>,
     /// The index of the newest entry.
     pub newest: u64,
+}
+
+/// What an agency has dated in a month.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Month {
+    /// `2026-11`.
+    pub month: String,
+    /// Entries.
+    pub entries: u64,
+    /// By how many seconds the latest of them was late, at least; `None` if that is not known of any.
+    pub seconds_late_max: Option<u64>,
 }
 
 /// Heads at even distances between the first and the newest, by the time at which they were seen first.
@@ -232,12 +253,18 @@ impl Index {
         self.with(|connection| search::search(connection, query, page, rows))
     }
 
-    /// How many entries a query finds, up to [`search::COUNT_MAX`] and one more; `None` where that is not known.
+    /// A page of what a query asks for, and how many entries it finds, up to [`search::COUNT_MAX`] and one more; `None`
+    /// where that is not known.
     ///
     /// # Errors
     /// As above.
-    pub fn count(&self, query: &Query) -> Result<Option<u64>, IndexError> {
-        self.count_to(query, search::COUNT_MAX)
+    pub fn search_and_count(
+        &self,
+        query: &Query,
+        page: Page,
+        rows: usize,
+    ) -> Result<(Hits, Option<u64>), IndexError> {
+        self.with(|connection| search::search_and_count(connection, query, page, rows))
     }
 
     /// How many entries a query finds, up to `most` and one more; `None` where that is not known without reading them.
@@ -343,12 +370,13 @@ impl Index {
     pub fn logs(&self) -> Result<Vec<IndexedLog>, IndexError> {
         self.with(|connection| {
             let mut statement =
-                connection.prepare_cached("SELECT origin, first, next FROM log ORDER BY origin")?;
+                connection.prepare_cached("SELECT origin, first, next, goal FROM log ORDER BY origin")?;
             let log = |row: &rusqlite::Row<'_>| {
                 Ok(IndexedLog {
                     origin: row.get(0)?,
                     first: unsigned(row.get(1)?),
                     next: unsigned(row.get(2)?),
+                    goal: unsigned(row.get(3)?),
                 })
             };
             statement.query_map([], log)?.collect()
@@ -405,18 +433,21 @@ impl Index {
         })
     }
 
-    /// Entries of an agency by month of their `at`, and how late the latest was.
+    /// Entries of an agency by month of their `at`.
     ///
     /// # Errors
     /// As above.
-    pub fn months(&self, origin: &str, agency: &str) -> Result<Vec<(String, u64, u64)>, IndexError> {
+    pub fn months(&self, origin: &str, agency: &str) -> Result<Vec<Month>, IndexError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT month, sum(entries), max(seconds_late_max) FROM volume v JOIN log l ON l.id = v.log
+                "SELECT month, sum(entries), sum(timed), max(seconds_late_max) FROM volume v JOIN log l ON l.id = v.log
                  WHERE l.origin = ?1 AND agency = ?2 AND month <> '' GROUP BY month ORDER BY month",
             )?;
-            let month =
-                |row: &rusqlite::Row<'_>| Ok((row.get(0)?, unsigned(row.get(1)?), unsigned(row.get(2)?)));
+            let month = |row: &rusqlite::Row<'_>| {
+                let (timed, late): (i64, i64) = (row.get(2)?, row.get(3)?);
+                let seconds_late_max = (timed > 0).then(|| unsigned(late));
+                Ok(Month { month: row.get(0)?, entries: unsigned(row.get(1)?), seconds_late_max })
+            };
             statement.query_map([origin, agency], month)?.collect()
         })
     }

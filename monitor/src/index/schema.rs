@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 /// The schema that this version reads and writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+/// The first schema, without attachments among its exact values, and without letters.
+const FIRST: i64 = 1;
 /// Memory for pages of the writing connection, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Memory for pages of each reading connection, in KiB.
@@ -16,15 +18,27 @@ const READER_CACHE_KIB: i64 = 16 * 1024;
 /// How much of the file is read through the system's memory.
 const MAPPED_BYTES_MAX: i64 = 1 << 30;
 
-const TABLES: &str = r#"
+/// What is not made out of entries: where each log is, and when its heads were seen.
+const LOGS: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE log (
         id INTEGER PRIMARY KEY,
         origin TEXT NOT NULL UNIQUE,
         first INTEGER NOT NULL,
         next INTEGER NOT NULL,
-        leaf TEXT
+        leaf TEXT,
+        goal INTEGER NOT NULL DEFAULT 0
     ) STRICT;
+    CREATE TABLE head (
+        log INTEGER NOT NULL REFERENCES log(id), size INTEGER NOT NULL,
+        first_seconds INTEGER NOT NULL, last_seconds INTEGER NOT NULL,
+        PRIMARY KEY (log, size)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO meta VALUES ('title', 'Entries of transparency logs, verified by daybook-monitor');
+";
+
+/// What is made out of entries.
+const ENTRIES: &str = r#"
     CREATE TABLE record (
         id INTEGER PRIMARY KEY,
         log INTEGER NOT NULL REFERENCES log(id),
@@ -39,11 +53,6 @@ const TABLES: &str = r#"
         bytes BLOB NOT NULL,
         UNIQUE (log, idx)
     ) STRICT;
-    CREATE TABLE head (
-        log INTEGER NOT NULL REFERENCES log(id), size INTEGER NOT NULL,
-        first_seconds INTEGER NOT NULL, last_seconds INTEGER NOT NULL,
-        PRIMARY KEY (log, size)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE volume (
         log INTEGER NOT NULL REFERENCES log(id), agency TEXT NOT NULL, register TEXT NOT NULL, month TEXT NOT NULL,
         entries INTEGER NOT NULL, timed INTEGER NOT NULL, seconds_late INTEGER NOT NULL, seconds_late_max INTEGER NOT NULL,
@@ -51,14 +60,22 @@ const TABLES: &str = r#"
         PRIMARY KEY (log, agency, register, month)
     ) STRICT, WITHOUT ROWID;
     CREATE VIRTUAL TABLE record_fts USING fts5(
-        title, body, facet,
+        title, body, facet, letter,
         content='', columnsize=0,
         tokenize="unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
     );
     INSERT INTO record_fts (record_fts, rank) VALUES ('automerge', 8);
     INSERT INTO record_fts (record_fts, rank) VALUES ('crisismerge', 32);
-    INSERT INTO meta VALUES ('title', 'Entries of transparency logs, verified by daybook-monitor');
 "#;
+
+/// Begins again in a file of the first schema. The times of heads stay: nobody can say them again.
+const BEGIN_AGAIN: &str = "
+    DROP TABLE record_fts;
+    DROP TABLE volume;
+    DROP TABLE record;
+    ALTER TABLE log ADD COLUMN goal INTEGER NOT NULL DEFAULT 0;
+    UPDATE log SET goal = next, next = first, leaf = NULL;
+";
 
 /// Why the index cannot be used. Verification does not need it.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +95,18 @@ pub enum IndexError {
         path = path.display()
     )]
     Newer {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// An earlier version wrote it, and whoever only reads cannot make it again.
+    #[error(
+        "{path} was written by an earlier Daybook (schema {found}), and is made again when the monitor looks next: \
+         daybook-monitor run, or once",
+        path = path.display()
+    )]
+    Older {
         /// The database file.
         path: PathBuf,
         /// Its schema.
@@ -142,10 +171,22 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, IndexError> {
     Ok(connection)
 }
 
-/// Brings an older schema to [`VERSION`]. Version 0 is an empty file.
+/// Brings an older schema to [`VERSION`]: its entries are indexed again. Version 0 is an empty file.
 fn migrate(connection: &Connection, path: &Path, found: i64) -> Result<(), IndexError> {
+    let run = |script: &str| {
+        let script = format!("BEGIN IMMEDIATE;{script}PRAGMA user_version = {VERSION};COMMIT;");
+        connection.execute_batch(&script).map_err(failed(path))
+    };
     match found {
         VERSION => Ok(()),
+        FIRST => {
+            tracing::warn!(
+                path = %path.display(),
+                "an earlier version wrote the index; it is made again from the verified entries, and until that is done \
+                 a search finds only what is in it again"
+            );
+            run(&format!("{BEGIN_AGAIN}{ENTRIES}"))
+        }
         0 => {
             let tables: i64 = connection
                 .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -153,8 +194,7 @@ fn migrate(connection: &Connection, path: &Path, found: i64) -> Result<(), Index
             if tables > 0 {
                 return Err(IndexError::Foreign { path: path.to_owned() });
             }
-            let script = format!("BEGIN;{TABLES}PRAGMA user_version = {VERSION};COMMIT;");
-            connection.execute_batch(&script).map_err(failed(path))
+            run(&format!("{LOGS}{ENTRIES}"))
         }
         newer => Err(IndexError::Newer { path: path.to_owned(), found: newer }),
     }
@@ -180,6 +220,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     match set_up().map_err(&failed)? {
         VERSION => Ok(connection),
         found if found > VERSION => Err(IndexError::Newer { path: path.to_owned(), found }),
+        found if found == FIRST => Err(IndexError::Older { path: path.to_owned(), found }),
         _ => Err(IndexError::Foreign { path: path.to_owned() }),
     }
 }

@@ -61,8 +61,24 @@ pub(super) fn search(
     page: Page,
     rows: usize,
 ) -> rusqlite::Result<Hits> {
+    hits(connection, (query, &plan(connection, query)?), page, rows)
+}
+
+/// Finds a page, and how many entries there are, up to [`COUNT_MAX`] and one more, as [`count`] does. Words that begin so are
+/// looked up once for both.
+pub(super) fn search_and_count(
+    connection: &Connection,
+    query: &Query,
+    page: Page,
+    rows: usize,
+) -> rusqlite::Result<(Hits, Option<u64>)> {
+    let plan = plan(connection, query)?;
+    Ok((hits(connection, (query, &plan), page, rows)?, number(connection, (query, &plan), COUNT_MAX)?))
+}
+
+fn hits(connection: &Connection, planned: Planned<'_>, page: Page, rows: usize) -> rusqlite::Result<Hits> {
     let rows = rows.clamp(1, PAGE_ROWS_MAX);
-    let (ids, next, cut_short) = candidates(connection, query, page, rows)?;
+    let (ids, next, cut_short) = candidates(connection, planned, page, rows)?;
     let text = format!("SELECT {ROW_COLUMNS} FROM record r JOIN log l ON l.id = r.log WHERE r.id = ?1");
     let mut statement = connection.prepare_cached(&text)?;
     let found = ids.iter().map(|id| statement.query_row([id], row)).collect::<rusqlite::Result<_>>()?;
@@ -71,11 +87,15 @@ pub(super) fn search(
 
 /// How many entries there are, up to `most` and one more; `None` where counting takes as long as looking.
 pub(super) fn count(connection: &Connection, query: &Query, most: u64) -> rusqlite::Result<Option<u64>> {
-    if query.has_ranges() || query.has_fields() || query.is_empty() {
-        return Ok(None);
-    }
-    let plan = plan(connection, query)?;
-    if plan.rows_decide {
+    number(connection, (query, &plan(connection, query)?), most)
+}
+
+fn number(
+    connection: &Connection,
+    (query, plan): Planned<'_>,
+    most: u64,
+) -> rusqlite::Result<Option<u64>> {
+    if plan.rows_decide || query.has_ranges() || query.has_fields() || query.is_empty() {
         return Ok(None);
     }
     let text = "SELECT count(*) FROM (SELECT 1 FROM record_fts WHERE record_fts MATCH ?1 LIMIT ?2)";
@@ -87,15 +107,16 @@ pub(super) fn count(connection: &Connection, query: &Query, most: u64) -> rusqli
 }
 
 type Candidates = (Vec<i64>, Option<i64>, bool);
+/// A query, and how it is answered.
+type Planned<'a> = (&'a Query, &'a Plan);
 
 fn candidates(
     connection: &Connection,
-    query: &Query,
+    (query, plan): Planned<'_>,
     page: Page,
     rows: usize,
 ) -> rusqlite::Result<Candidates> {
-    let plan = plan(connection, query)?;
-    let (text, values) = statement(query, &plan, page);
+    let (text, values) = statement(query, plan, page);
     let mut statement = connection.prepare_cached(&text)?;
     let mut found = statement.query(params_from_iter(values))?;
     let bytes = query.has_fields() || plan.rows_decide;
@@ -108,7 +129,7 @@ fn candidates(
             return Ok((ids, last, true));
         }
         looked += 1;
-        if is_wanted(query, &plan, next)? {
+        if is_wanted(query, plan, next)? {
             if ids.len() == rows {
                 return Ok((ids, last, false));
             }
@@ -219,12 +240,19 @@ fn facet(word: &str) -> String {
 
 /// `None` if the row has to decide.
 fn term(connection: &Connection, term: &Term) -> rusqlite::Result<Option<String>> {
-    let (phrase, columns) = match term {
+    let (phrase, place) = match term {
         Term::Facet { word, .. } => return Ok(Some(facet(word))),
-        Term::Words { phrase, place: Place::Anywhere } => (phrase, "{title body}"),
-        Term::Words { phrase, place: Place::Title } => (phrase, "title"),
-        Term::Words { phrase, place: Place::Field(_) } => (phrase, "body"),
+        Term::Words { phrase, place } => (phrase, place),
     };
+    let columns = match place {
+        Place::Anywhere => "{title body}",
+        Place::Title => "title",
+        Place::Field(_) => "body",
+    };
+    // The pairs that begin with one letter are as many as there are letters.
+    if let (Some(letter), Place::Anywhere | Place::Field(_)) = (phrase.letter(), place) {
+        return Ok(Some(format!("letter : \"{letter}\"")));
+    }
     if !phrase.prefix {
         return Ok(Some(format!("{columns} : \"{}\"", phrase.words.join(" "))));
     }

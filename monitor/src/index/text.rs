@@ -4,13 +4,15 @@
 //!   and the article (`العَقْد` is `عقد`), digits of other scripts (`٣` is `3`).
 //! - Scripts that are written without spaces (Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese) become pairs of
 //!   neighbouring letters: `北京市` is `北京 京市 市`, so that every word of two letters is found; the last letter
-//!   stands alone, so that one letter can be found as the beginning of a word.
+//!   stands alone, so that one letter can be found as the beginning of a word. One letter begins so many pairs that a
+//!   text's letters are indexed as well, each once ([`index_form_with`]).
 //!
 //! What comes out is plain lower-case words with spaces between, which `unicode61` of SQLite leaves as they are. So a
 //! database made with this needs no tokenizer that only we have.
 //!
 //! Pure.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
@@ -169,11 +171,17 @@ pub fn tokens(text: &str, mut take: impl FnMut(Token)) {
 
 /// Adds a text to what is indexed: its search words with spaces between.
 pub fn index_form(text: &str, out: &mut String) {
+    index_form_with(text, out, &mut BTreeSet::new());
+}
+
+/// The same, and the letters of scripts without spaces with which search words begin.
+pub fn index_form_with(text: &str, out: &mut String, letters: &mut BTreeSet<char>) {
     tokens(text, |token| {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(&token.text);
+        letters.extend(token.text.chars().next().filter(|letter| is_dense(*letter)));
     });
 }
 
@@ -203,6 +211,14 @@ impl Phrase {
         }
         let prefix = prefix || (lone && !paired);
         Some(Self { words: found.into_iter().map(|token| token.text).collect(), prefix })
+    }
+
+    /// The letter of a script without spaces that is all that is looked for.
+    #[must_use]
+    pub fn letter(&self) -> Option<char> {
+        let [word] = self.words.as_slice() else { return None };
+        let mut letters = word.chars();
+        letters.next().filter(|letter| self.prefix && letters.next().is_none() && is_dense(*letter))
     }
 
     /// Whether the words of a text from `at` on are this phrase.
@@ -257,6 +273,23 @@ mod tests {
             assert!(!finds(word, "关于北京市政府采购的公告"), "{word}");
         }
         assert!(finds("府", "北京市政府"), "the last letter of a run is found too");
+    }
+
+    #[test]
+    fn one_letter_is_told_from_a_word_and_from_the_beginning_of_one() {
+        let letter = |query: &str, prefix| Phrase::new(query, prefix).unwrap().letter();
+        assert_eq!(
+            (letter("北", false), letter("北", true), letter("ｶ", false)),
+            (Some('北'), Some('北'), Some('カ'))
+        );
+        assert_eq!((letter("北京", false), letter("b", true), letter("a北", false)), (None, None, None));
+        let (mut form, mut letters) = (String::new(), BTreeSet::new());
+        index_form_with("京北京ABC号", &mut form, &mut letters);
+        assert_eq!(
+            letters.into_iter().collect::<String>(),
+            "京北号",
+            "each once, in the order of their numbers"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! holds the rows, so after any crash indexing goes on exactly behind what is there. If the last leaf hash is not the
 //! verified one, the file is of another history and is made again by the caller.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
@@ -15,7 +15,7 @@ use tlog::hash::Hash;
 use super::extract::{Document, extract};
 use super::facet::{self, Exact};
 use super::schema::{self, IndexError, failed};
-use super::text::index_form;
+use super::text::index_form_with;
 
 /// Entries a transaction; a batch that is larger takes several.
 pub const BATCH_ENTRIES_MAX: usize = 4096;
@@ -166,19 +166,22 @@ struct Prepared<'a> {
     bytes: &'a [u8],
     leaf: String,
     document: Document,
-    /// Search words of the title, of the text, and facets.
-    words: [String; 3],
+    /// Search words of the title, of the text, facets, and letters of scripts without spaces.
+    words: [String; 4],
 }
 
 fn prepare<'a>(log_facet: &str, entry: &NewEntry<'a>) -> Prepared<'a> {
     let (document, leaf) = (extract(entry.bytes), entry.leaf.to_string());
-    let form = |text: &str| {
+    let mut letters = BTreeSet::new();
+    let mut form = |text: &str| {
         let mut form = String::with_capacity(text.len() + text.len() / 4);
-        index_form(text, &mut form);
+        index_form_with(text, &mut form, &mut letters);
         form
     };
+    let (title, text) = (form(document.title.as_deref().unwrap_or("")), form(&document.text));
     let facets = facet::words(log_facet, &leaf, &document);
-    let words = [form(document.title.as_deref().unwrap_or("")), form(&document.text), facets];
+    let letters: Vec<String> = letters.into_iter().map(String::from).collect();
+    let words = [title, text, facets, letters.join(" ")];
     Prepared { index: entry.index, bytes: entry.bytes, leaf, document, words }
 }
 
@@ -246,10 +249,12 @@ impl<'a> Inserting<'a> {
                 after,
                 entry.bytes,
             ])?;
-        let [title, body, facets] = &entry.words;
+        let [title, body, facets, letters] = &entry.words;
         self.transaction
-            .prepare_cached("INSERT INTO record_fts (rowid, title, body, facet) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![self.transaction.last_insert_rowid(), title, body, facets])?;
+            .prepare_cached(
+                "INSERT INTO record_fts (rowid, title, body, facet, letter) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![self.transaction.last_insert_rowid(), title, body, facets, letters])?;
         self.volume.count(entry.index, document, after);
         Ok(())
     }

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::chart::{BARS_MAX, Words};
 use super::layout::{Page, span, time};
 use super::request::{Reader, encode, query as query_string};
 use super::search::hit_list;
@@ -14,7 +15,7 @@ use super::{App, Failure, Outcome, chart, page};
 use crate::index::amount::grouped;
 use crate::index::facet::Exact;
 use crate::index::query::Query;
-use crate::index::read::Published;
+use crate::index::read::{Month, Published};
 use crate::index::search::Page as Place;
 
 /// Entries that are shown of an agency.
@@ -120,10 +121,8 @@ fn one(app: &App, reader: &Reader, hash: &str, agency: &str) -> Outcome {
     let feed = |form: &str| format!("/feed/agency/{hash}/{}/{form}", encode(agency));
     let atom = feed("atom");
     let registers: Vec<Published> = published.into_iter().filter(|one| !one.register.is_empty()).collect();
-    let volume: Vec<(String, u64)> =
-        months.iter().map(|(month, entries, _)| (month.clone(), *entries)).collect();
-    let late: Vec<(String, u64)> =
-        months.iter().map(|(month, _, late)| (month.clone(), late / DAY_SECONDS)).collect();
+    let volume = |month: &Month| Some(month.entries);
+    let late = |month: &Month| month.seconds_late_max.map(|late| late / DAY_SECONDS);
     let page = Page { reader, title: agency, here: "", feed: Some(&atom) };
     Ok(page.render(&html! {
         h1 dir="auto" { (agency) }
@@ -138,8 +137,8 @@ fn one(app: &App, reader: &Reader, hash: &str, agency: &str) -> Outcome {
             Some(format!("/search?{}", query_string(&[("q", &typed)])))
         }))
         p.soft { (texts.late_note) }
-        (by_month(texts.volume, texts.volume_alt, &volume))
-        (by_month(texts.late_by_month, texts.late_by_month_alt, &late))
+        (by_month(texts, [texts.volume, texts.volume_alt, texts.entries], &months, volume))
+        (by_month(texts, [texts.late_by_month, texts.late_by_month_alt, texts.delay_days], &months, late))
         @if !keys.is_empty() { h2 { (texts.key_changes) } (hit_list(texts, &keys, &[])) }
         h2 { (texts.newest_entries) }
         (hit_list(texts, &newest, &[]))
@@ -147,12 +146,65 @@ fn one(app: &App, reader: &Reader, hash: &str, agency: &str) -> Outcome {
 }
 
 /// A chart, where there is more than one month and something to draw.
-fn by_month(title: &str, alt: &str, bars: &[(String, u64)]) -> Markup {
-    let drawn = bars.len() > 1 && bars.iter().any(|(_, value)| *value > 0);
+fn by_month(
+    texts: &Texts,
+    [heading, alt, column]: [&str; 3],
+    months: &[Month],
+    value: impl Fn(&Month) -> Option<u64>,
+) -> Markup {
+    let bars: Vec<(String, Option<u64>)> =
+        with_gaps(months).iter().map(|month| (month.month.clone(), value(month))).collect();
+    let drawn = bars.len() > 1 && bars.iter().any(|(_, value)| value.is_some_and(|value| value > 0));
     html! {
         @if drawn {
-            h2 { (title) }
-            (chart::bars(bars, &fill(alt, &[&bars[0].0, &bars[bars.len() - 1].0])))
+            @let title = fill(alt, &[&bars[0].0, &bars[bars.len() - 1].0]);
+            h2 { (heading) }
+            (chart::bars(&Words { texts, title: &title, columns: [texts.month, column] }, &bars))
         }
+    }
+}
+
+/// The last months, with those between them in which nothing is dated; a date that is far from all others opens no gap.
+fn with_gaps(months: &[Month]) -> Vec<Month> {
+    let last = &months[months.len().saturating_sub(BARS_MAX)..];
+    let number = |name: &str| {
+        let (year, month) = name.split_once('-')?;
+        (year.parse::<usize>().ok()? * 12 + month.parse::<usize>().ok()?).checked_sub(1)
+    };
+    let numbers: Option<Vec<usize>> = last.iter().map(|month| number(&month.month)).collect();
+    let Some([first, .., end]) = numbers.as_deref() else { return last.to_vec() };
+    if end.saturating_sub(*first) >= BARS_MAX {
+        return last.to_vec();
+    }
+    let named = |number: usize| format!("{}-{:02}", number / 12, number % 12 + 1);
+    let known = |name: &str| last.iter().find(|month| month.month == name).cloned();
+    (*first..=*end)
+        .map(named)
+        .map(|name| known(&name).unwrap_or_else(|| Month { month: name, ..Month::default() }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_without_entries_are_gaps_and_a_date_far_away_is_none() {
+        let month = |name: &str| Month { month: name.to_owned(), entries: 2, seconds_late_max: Some(0) };
+        let shown = |names: &[&str]| {
+            let months: Vec<Month> = names.iter().map(|name| month(name)).collect();
+            with_gaps(&months).into_iter().map(|month| (month.month, month.entries)).collect::<Vec<_>>()
+        };
+        let of = |months: &[(&str, u64)]| {
+            months.iter().map(|(name, entries)| ((*name).to_owned(), *entries)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&["2025-11", "2026-02"]),
+            of(&[("2025-11", 2), ("2025-12", 0), ("2026-01", 0), ("2026-02", 2)])
+        );
+        assert_eq!(shown(&["2026-11", "9999-12"]), of(&[("2026-11", 2), ("9999-12", 2)]));
+        assert_eq!(shown(&["-001234", "2026-12"]), of(&[("-001234", 2), ("2026-12", 2)]));
+        assert_eq!(shown(&["2026-12"]), of(&[("2026-12", 2)]));
+        assert!(shown(&[]).is_empty());
     }
 }

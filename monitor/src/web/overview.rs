@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::chart::Words;
 use super::layout::{Page, span, state, time, time_text};
 use super::request::Reader;
 use super::texts::{Texts, fill};
@@ -116,7 +117,8 @@ fn card(app: &App, texts: &Texts, log: &LogView) -> Result<Markup, Failure> {
 
 fn growth_chart(texts: &Texts, points: &[(u64, u64)]) -> Markup {
     let (first, last) = (points.first().map_or(0, |point| point.0), points.last().map_or(0, |point| point.0));
-    chart::line(points, &fill(texts.growth_alt, &[&time_text(first), &time_text(last)]))
+    let title = fill(texts.growth_alt, &[&time_text(first), &time_text(last)]);
+    chart::line(&Words { texts, title: &title, columns: [texts.time, texts.entries] }, points)
 }
 
 /// What witnesses and other monitors were last seen to hold.
@@ -157,6 +159,6 @@ fn witnesses(texts: &Texts, log: &LogView) -> Markup {
                 } } }
             } }
         }
-        details { summary { (texts.bundle) } p { (texts.bundle_help) } pre { (log.policy) } }
+        details { summary { (texts.policy) } p { (texts.policy_help) } pre { (log.policy) } }
     }
 }

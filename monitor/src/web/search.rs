@@ -17,6 +17,7 @@ use crate::index::amount::{grouped, shown};
 use crate::index::extract::extract;
 use crate::index::highlight::{Piece, pieces, snippet};
 use crate::index::query::Query;
+use crate::index::read::IndexedLog;
 use crate::index::search::{COUNT_MAX, Page as Place};
 use crate::index::text::Phrase;
 
@@ -93,8 +94,8 @@ fn found(app: &App, reader: &Reader, asked: &Asked) -> Outcome {
     let texts = reader.lang.texts();
     let text = asked.text();
     let query = Query::parse(&text);
-    let hits = app.index.search(&query, asked.place(), ROWS)?;
-    let count = app.index.count(&query)?;
+    let (hits, count) = app.index.search_and_count(&query, asked.place(), ROWS)?;
+    let missing: u64 = app.index.logs()?.iter().map(IndexedLog::missing).sum();
     let feed = format!("/export/atom?{}", query_string(&[("q", &text)]));
     let page = Page { reader, title: texts.search, here: "/search", feed: Some(&feed) };
     let export =
@@ -104,6 +105,7 @@ fn found(app: &App, reader: &Reader, asked: &Asked) -> Outcome {
         (search_box(texts, &text))
         (filters(texts, app, &text))
         @if query.cut { p role="status" { (texts.query_cut) } }
+        @if missing > 0 { p.badge role="status" { (fill(texts.indexing_behind, &[&grouped(missing)])) } }
         p role="status" { (summary(texts, count, hits.rows.is_empty() && hits.next.is_none())) }
         div.actions {
             @if asked.order == "oldest" { a href=(asked.link("", None)) { (texts.newer_first) } }
