@@ -291,7 +291,9 @@ fn an_index_of_the_first_schema_is_made_again_and_keeps_the_times_of_heads() {
     assert!(refused.to_string().contains("made again when the monitor looks next"), "{refused}");
     let mut bench = Bench { writer: Writer::open(&path).unwrap(), folder };
     assert_eq!(bench.writer.begin(ORIGIN, 0).unwrap(), Watermark { next: 0, leaf: None });
-    let missing = |bench: &Bench| bench.index().logs().unwrap().iter().map(|log| log.missing()).sum::<u64>();
+    let missing = |bench: &Bench| {
+        bench.index().logs().unwrap().iter().map(super::read::IndexedLog::missing).sum::<u64>()
+    };
     assert_eq!((missing(&bench), bench.found("old").len()), (2, 0), "less is found, and that can be told");
     bench.add(ORIGIN, &corpus()[..1]);
     assert_eq!(missing(&bench), 1);
