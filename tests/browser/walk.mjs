@@ -54,7 +54,7 @@ async function charts(path, expected) {
   await page.goto(url + path, { waitUntil: "load" });
   same(await rows("figure.chart"), Object.values(expected), `${path}: the numbers`);
   for (const name of Object.keys(expected)) {
-    expect(await page.$(`aria/${name}[role="img"]`), `${path}: no drawing is called ${name}`);
+    expect(await page.$(`aria/${name}[role="image"]`), `${path}: no drawing is called ${name}`);
   }
 }
 const growth = { "Entries in the log over time, from 2025-03-03 08:01 to 2025-03-17 08:00: 11": ["2025-03-03 08:01 | 3",
