@@ -90,11 +90,7 @@ pub(super) fn count(connection: &Connection, query: &Query, most: u64) -> rusqli
     number(connection, (query, &plan(connection, query)?), most)
 }
 
-fn number(
-    connection: &Connection,
-    (query, plan): Planned<'_>,
-    most: u64,
-) -> rusqlite::Result<Option<u64>> {
+fn number(connection: &Connection, (query, plan): Planned<'_>, most: u64) -> rusqlite::Result<Option<u64>> {
     if plan.rows_decide || query.has_ranges() || query.has_fields() || query.is_empty() {
         return Ok(None);
     }
