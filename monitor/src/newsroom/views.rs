@@ -68,10 +68,7 @@ fn view(case: &Case, log: crate::status::LogStatus) -> LogView {
                 first_seen: alarm.first_seen,
             })
             .collect(),
-        evidence: evidence
-            .into_iter()
-            .map(|row| EvidenceView { file: row.file, form: row.kind })
-            .collect(),
+        evidence: evidence.into_iter().map(|row| EvidenceView { file: row.file, form: row.kind }).collect(),
         policy: String::from_utf8_lossy(&trust.policy().to_bytes()).into_owned(),
         origin: log.origin,
     }

@@ -19,10 +19,6 @@ fn address(file: &str) -> String {
     format!("/evidence/{}", super::request::encode(name.strip_suffix(".evidence").unwrap_or(name)))
 }
 
-fn seconds(millis: u64) -> i64 {
-    i64::try_from(millis / 1000).unwrap_or(0)
-}
-
 /// `GET /evidence`
 pub(super) async fn evidence(State(app): State<Arc<App>>, reader: Reader) -> Response {
     page(app, reader, |app, reader| {
