@@ -452,3 +452,30 @@ impl Index {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tlog::hash::leaf_hash;
+
+    use super::*;
+    use crate::index::extract::tests::leaf;
+    use crate::index::write::{NewEntry, Writer};
+
+    #[test]
+    fn a_history_that_is_too_large_to_be_held_is_listed_whole_and_read_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        let filler = "-".repeat(200_000);
+        let json = format!(r#"{{"agency":"a","key":"k","public":{{"x":"{filler}"}},"register":"r"}}"#);
+        let bytes = leaf("record", &json);
+        let entry = |index| NewEntry { index, bytes: &bytes, leaf: leaf_hash(&bytes) };
+        let mut writer = Writer::open(&path).unwrap();
+        writer.begin("log", 0).unwrap();
+        writer.append("log", &(0..100).map(entry).collect::<Vec<_>>()).unwrap();
+        let rows = Index::open(&path).unwrap().about("log", "a", "r", "k").unwrap();
+        assert_eq!(rows.len(), 100);
+        let held: usize = rows.iter().map(|row| row.bytes.len()).sum();
+        assert!(held <= HISTORY_BYTES_MAX && held > HISTORY_BYTES_MAX / 2, "{held}");
+        assert!(!rows[0].bytes.is_empty() && rows[99].bytes.is_empty());
+    }
+}
