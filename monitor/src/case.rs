@@ -177,7 +177,22 @@ impl Case {
             facts.read_at = read_at;
         });
         self.recall_evidence()?;
+        self.recall_reports()?;
         self.refresh_damage()
+    }
+
+    /// The reports of open alarms are there: an earlier process may have ended between the alarm and its report.
+    fn recall_reports(&self) -> Result<(), CaseError> {
+        let all = self.store.alarms(self.origin())?;
+        for open in all.iter().filter(|alarm| alarm.cleared_at.is_none()) {
+            let path = self.folder.root().join(&open.report);
+            if !path.exists() {
+                let (kind, subject, detail) = (&open.kind, &open.subject, &open.detail);
+                let text = report::text(&self.followed.origin, kind, subject, detail, open.first_seen);
+                self.folder.write(open.report.as_ref(), &text).map_err(CaseError::io(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The largest head that was verified before our database or our hashes were lost, and that nothing led to since.

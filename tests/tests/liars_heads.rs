@@ -446,6 +446,24 @@ fn what_was_damaged_before_a_restart_is_known_at_once() {
 }
 
 #[test]
+fn the_report_of_an_open_alarm_that_was_not_written_is_written_at_the_next_start() {
+    let mut scene = scene();
+    let tree = Tree::of(700);
+    scene.serve(&tree);
+    scene.log.reply("tile/entries/001", Reply::Body(404, Vec::new()));
+    scene.watch.round();
+    let alarms = scene.watch.dir().join("alarms");
+    let reports = || std::fs::read_dir(&alarms).unwrap().map(|file| file.unwrap().path()).collect::<Vec<_>>();
+    let written = reports();
+    let whole = std::fs::read(&written[0]).unwrap();
+    std::fs::remove_file(&written[0]).unwrap();
+    scene.watch.restart();
+    assert_eq!(reports(), written);
+    assert_eq!(std::fs::read(&written[0]).unwrap(), whole);
+    assert_eq!(scene.watch.alarms(), ["damage"]);
+}
+
+#[test]
 fn a_stale_log_stays_told_as_stale_whatever_else_becomes_wrong() {
     let mut scene = scene();
     let tree = Tree::of(10);

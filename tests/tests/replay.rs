@@ -179,6 +179,28 @@ fn verified_is_not_said_before_every_statement_is_judged() {
 }
 
 #[test]
+fn judging_shows_its_rate_and_the_time_that_is_left_as_verification_does() {
+    let mut scene = scene(pinned());
+    let mut tree = good();
+    (0..700).for_each(|number| tree.push(country(&format!("K{number}"), None, "one of many")));
+    scene.log.serve(&tree, scene.keys.sign(tree.head(), &[0, 1], scene.watch.seconds()));
+    let mut replay =
+        Replay::open(Arc::clone(scene.watch.case())).expect("as in the fixture").expect("as in the fixture");
+    assert_eq!(scene.watch.round().state, State::Behind);
+    let pace = |scene: &Scene| {
+        let pace = scene.watch.case().pace();
+        (pace.entries_per_second, pace.seconds_left)
+    };
+    assert_eq!(replay.step(Duration::ZERO).expect("as in the fixture"), Step::Judged);
+    assert_eq!(pace(&scene), (None, None), "one bundle is no rate");
+    scene.watch.clock.advance(Duration::from_secs(10));
+    assert_eq!(replay.step(Duration::ZERO).expect("as in the fixture"), Step::Judged);
+    assert_eq!(pace(&scene), (Some(25), Some(7)), "256 in ten seconds, and 193 are left");
+    while replay.step(Duration::ZERO).expect("as in the fixture") == Step::Judged {}
+    assert_eq!((scene.watch.round().state, pace(&scene)), (State::Verified, (None, None)));
+}
+
+#[test]
 fn what_ought_not_to_be_admitted_is_an_alarm_that_stays_and_what_follows_is_judged_all_the_same() {
     let thief = signer(&format!("{AGENCY}/officer-2"));
     let cases = [
