@@ -13,6 +13,7 @@ use record::time::UtcTime;
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, TreeSize};
 
+use super::erase::EraseError;
 use super::{Admitted, Records, Refused, text_hash};
 use crate::log::Log;
 use crate::lookup::LookupError;
@@ -94,6 +95,9 @@ pub enum NotTaken {
     /// Whether an erasable one is.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Whether a tombstone takes one.
+    #[error(transparent)]
+    Erase(#[from] EraseError),
     /// Whether the text is known cannot be told.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -112,7 +116,7 @@ impl NotTaken {
             Self::AttachmentOther { .. } => "attachment_other",
             Self::AttachmentErased { .. } => "attachment_erased",
             Self::Blobs(_) => "blobs",
-            Self::Vault(_) => "vault",
+            Self::Vault(_) | Self::Erase(_) => "vault",
             Self::Lookup(error) => error.code(),
         }
     }
@@ -146,7 +150,7 @@ pub fn examine(log: &Log, records: &Records, bytes: Bytes) -> Result<Examined, N
     };
     let statement = Statement::parse(&bytes)?;
     check_date(&statement, records.now_seconds())?;
-    check_attachments(records, &statement)?;
+    check_attachments(log, records, &statement)?;
     let (leaf, identity) = (statement.leaf_hash(), statement.identity());
     let registry = records.views.newest();
     // Nothing is verified for a signer who may be nobody: anybody can add good signatures by keys of their own.
@@ -173,7 +177,7 @@ pub fn may_have_attachments(statement: &[u8]) -> bool {
     statement.windows(MEMBER.len()).any(|window| window == MEMBER)
 }
 
-fn check_attachments(records: &Records, statement: &Statement) -> Result<(), NotTaken> {
+fn check_attachments(log: &Log, records: &Records, statement: &Statement) -> Result<(), NotTaken> {
     let Body::Record(record) = statement.body() else { return Ok(()) };
     for attachment in record.content.iter().flat_map(|content| &content.attachments) {
         let (name, stated) = (attachment.name.as_str().to_owned(), attachment.bytes);
@@ -187,16 +191,28 @@ fn check_attachments(records: &Records, statement: &Statement) -> Result<(), Not
                     Some(_) => {}
                 }
             }
-            AttachmentContent::Erasable(hash) => check_erasable(records, record, name, *hash)?,
+            AttachmentContent::Erasable(hash) => check_erasable(log, records, record, (name, *hash))?,
         }
     }
     Ok(())
 }
 
-/// That the attachment is there, and this record's: nobody may name another's, and erase it then.
-fn check_erasable(records: &Records, record: &Record, name: String, hash: Hash) -> Result<(), NotTaken> {
+/// That the attachment is there, and this record's: nobody may name another's, and erase it then. What a published tombstone
+/// takes counts as erased, carried out or not.
+fn check_erasable(
+    log: &Log,
+    records: &Records,
+    record: &Record,
+    (name, hash): (String, Hash),
+) -> Result<(), NotTaken> {
     match records.vault.held(&hash, records.now_seconds())? {
-        Some(opening) if opening.name.as_str() == name && opening.is_of(record) => Ok(()),
+        Some(opening) if opening.name.as_str() == name && opening.is_of(record) => {
+            let published = log.published().head().size;
+            match records.eraser.takes(&log.index, &log.lookup, published, &opening)? {
+                Some(tombstone) => Err(NotTaken::AttachmentErased { name, hash, tombstone }),
+                None => Ok(()),
+            }
+        }
         Some(_) => Err(NotTaken::AttachmentOther { name, hash }),
         None => Err(match records.vault.erased(&hash)? {
             Some(tombstone) => NotTaken::AttachmentErased { name, hash, tombstone },

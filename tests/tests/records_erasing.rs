@@ -282,6 +282,13 @@ fn a_tombstone_whose_file_cannot_be_removed_is_tried_again_less_and_less_often_a
     let stranger = scene.world.record_body(&scene.office, "letter", "B", None, "{}");
     let other = tests::uploads::erasable(&stranger, "letter.pdf", CONTENTS, 9);
     assert_eq!((takes(&scene.opening), takes(&other)), (Some(4), None), "before anything is carried out");
+    let mut next = scene.world.record_body(&scene.office, "letter", "A", Some(scene.leaf), "{}");
+    next.content = Some(Content { attachments: vec![scene.opening.attachment()], ..Content::default() });
+    let next = sign(&Body::Record(next), &[&scene.office.publisher]);
+    match examine(&log, records, next.into()) {
+        Err(NotTaken::AttachmentErased { tombstone, .. }) => assert_eq!(tombstone.get(), 4),
+        other => panic!("no further version names it: {other:?}"),
+    }
     scene.bench.disk.set(Some(Fault { at: 0, how: How::Fails, once: false }));
     let mut upkeep = Upkeep::default();
     let mut attempts = 0;

@@ -81,7 +81,7 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
                 .with("reason", code)
                 .with("attachment", name.as_str())
         }
-        NotTaken::Blobs(_) | NotTaken::Vault(_) | NotTaken::Lookup(_) => return None,
+        NotTaken::Blobs(_) | NotTaken::Vault(_) | NotTaken::Erase(_) | NotTaken::Lookup(_) => return None,
     })
 }
 
