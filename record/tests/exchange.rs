@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use record::diff::diff_versions;
 use record::exchange::{Version, ocds, rsf};
 use record::ids::AgencyId;
+use record::json::Value;
 use record::registry::{JudgeError, MemoryHistory, Refusal, Registry, Signatures};
 use record::statement::{
     AgencyAction, Body, EntryRef, Genesis, KeyGrant, KeyRule, KeySet, Record, Register, Role, Statement,
@@ -171,7 +172,7 @@ fn a_contracting_process_reads_as_one_history_from_planning_to_implementation() 
             file.to_str().is_some_and(|name| name.contains("-0000") && !name.ends_with("-00001.json"))
         })
         .flat_map(|file| {
-            let package = serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON");
+            let package = Value::read(&std::fs::read_to_string(file).expect("a file")).expect("JSON");
             ocds::import(&package).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
         })
         .collect();

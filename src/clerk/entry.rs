@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use record::ids::{Line, RecordKey};
-use record::json::{Object, Value};
+use record::json::{JsonProblem, Object, Value};
 use record::statement::{Attachment, AttachmentContent, FieldClass, FieldType, KeyRule, Record, Register};
 use record::time::UtcTime;
 use tlog::hash::{Hash, sha256};
 
-use super::files;
 use super::mapping::Mapping;
+use super::{files, json};
 
 /// The members of a record that is written in full.
 const MEMBERS: [&str; 9] =
@@ -24,6 +24,11 @@ const MEMBERS: [&str; 9] =
 /// Those that show that it is.
 const MARKS: [&str; 5] = ["action", "attachments", "erasable", "public", "sealed"];
 const ATTACHMENT_MEMBERS: [&str; 4] = ["class", "file", "media", "name"];
+const NEEDS_NAME: &str = "needs a `name`: it is in the log for ever, and the file's own could say whose it is. Give it one that says \
+    what it is and not whose, such as \"application.pdf\"";
+/// What to do about a key that says whose record it is.
+pub const KEY_NOT_OPAQUE: &str = "the register's keys are opaque, 32 hex digits that were drawn at random: leave the key of a \
+    new record out, and one is drawn; for a record that is in the log, give the one it has. Nothing was sent";
 const MEDIA_DEFAULT: &str = "application/octet-stream";
 
 /// Why something is no record of this register.
@@ -120,7 +125,7 @@ impl Entry {
             return Self::full(object, register, folder);
         }
         let cells = object.iter().map(|(name, value)| (name, value.clone()));
-        Self::flat(cells, register, mapping, |_, value| Some(value))
+        Self::flat(cells, register, mapping, |_, value| Ok(value))
     }
 
     /// A record from a row of a table. Empty cells are fields that are not there.
@@ -135,7 +140,7 @@ impl Entry {
         let cells = cells.filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, Value::from(text)));
         Self::flat(cells, register, mapping, |kind, value| match value {
             Value::Text(text) => of_text(kind, &text),
-            other => Some(other),
+            other => Ok(other),
         })
     }
 
@@ -143,7 +148,7 @@ impl Entry {
         cells: impl Iterator<Item = (&'a str, Value)>,
         register: &Register,
         mapping: &Mapping,
-        typed: impl Fn(FieldType, Value) -> Option<Value>,
+        typed: impl Fn(FieldType, Value) -> Result<Value, String>,
     ) -> Result<Self, EntryError> {
         let mut entry = Self::default();
         for (column, value) in cells {
@@ -167,7 +172,7 @@ impl Entry {
         field: &str,
         value: Value,
         register: &Register,
-        typed: &impl Fn(FieldType, Value) -> Option<Value>,
+        typed: &impl Fn(FieldType, Value) -> Result<Value, String>,
     ) -> Result<(), EntryError> {
         let Some(rule) = register.fields.get(field) else {
             if register.fields.is_empty() {
@@ -181,9 +186,10 @@ impl Entry {
             );
             return Err(wrong(path, problem));
         };
-        let value = typed(rule.kind, value).filter(|value| rule.kind.admits(value));
-        let value = value
-            .ok_or_else(|| wrong(path, format!("the register declares it as {}", rule.kind.as_str())))?;
+        let value = typed(rule.kind, value).map_err(|problem| wrong(path, problem))?;
+        if !rule.kind.admits(&value) {
+            return Err(wrong(path, declared_as(rule.kind)));
+        }
         match rule.class {
             FieldClass::Public => {
                 self.public.insert(field, value);
@@ -202,10 +208,10 @@ impl Entry {
             at: parsed("/at", object.get("at"))?,
             ..Self::default()
         };
-        if let Some(previous) = object.get("previous").and_then(Value::as_text) {
-            let hash = previous.parse();
+        if let Some(previous) = object.get("previous").filter(|previous| **previous != Value::Null) {
+            let hash = previous.as_text().and_then(|text| text.parse().ok());
             entry.previous =
-                Some(hash.map_err(|_| wrong("/previous", "must be a leaf hash of 64 hex digits"))?);
+                Some(hash.ok_or_else(|| wrong("/previous", "must be a leaf hash of 64 hex digits"))?);
         }
         entry.withdraws = match object.get("action").map(Value::as_text) {
             None | Some(Some("put")) => false,
@@ -220,7 +226,7 @@ impl Entry {
             Some(Value::List(items)) => {
                 let items = items.iter().enumerate();
                 items
-                    .map(|(at, item)| enclosed(&format!("/attachments/{at}"), item, folder))
+                    .map(|(at, item)| enclosed(&format!("/attachments/{at}"), item, register, folder))
                     .collect::<Result<_, _>>()?
             }
             Some(_) => return Err(wrong("/attachments", "must be an array")),
@@ -262,7 +268,7 @@ impl Entry {
             if let Some(rule) = rule
                 && !rule.kind.admits(value)
             {
-                return Err(wrong(path, format!("the register declares it as {}", rule.kind.as_str())));
+                return Err(wrong(path, declared_as(rule.kind)));
             }
             match (class, rule) {
                 (FieldClass::Public, _) | (_, None) => {
@@ -277,18 +283,25 @@ impl Entry {
         Ok(())
     }
 
-    /// What can be told before anything is sent.
+    /// What can be told before anything is sent, and must be: where keys are opaque, a key or a title of another kind could
+    /// say whose record it is, and the log need not even be asked about it.
     ///
     /// # Errors
-    /// [`EntryError`] if there is no key where one must be given.
+    /// [`EntryError`] if there is no key where one must be given, or one where none may be.
     pub fn check(&self, register: &Register) -> Result<(), EntryError> {
-        if self.key.is_some() || (register.keys == KeyRule::Opaque && !self.withdraws) {
-            return Ok(());
+        let is_opaque = register.keys == KeyRule::Opaque;
+        if is_opaque && self.title.is_some() {
+            let problem = "records of a register with opaque keys have no title, which could say whose they are: leave it out";
+            return Err(wrong("/title", problem));
         }
-        Err(wrong(
-            "/key",
-            "has no key: give it a member or column `key`, or say with --mapping which one it is",
-        ))
+        match &self.key {
+            Some(key) if is_opaque && !key.is_opaque() => Err(wrong("/key", KEY_NOT_OPAQUE)),
+            None if !is_opaque || self.withdraws => Err(wrong(
+                "/key",
+                "has no key: give it a member or column `key`, or say with --mapping which one it is",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a version in the log says the same, so that another one would say nothing new. What is outside the tree
@@ -315,22 +328,28 @@ impl Entry {
     }
 }
 
+fn declared_as(kind: FieldType) -> String {
+    format!("the register declares it as {}", kind.as_str())
+}
+
 /// A value of this type from a cell of a table.
-fn of_text(kind: FieldType, text: &str) -> Option<Value> {
+fn of_text(kind: FieldType, text: &str) -> Result<Value, String> {
     match kind {
         FieldType::Boolean => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "1" => Some(true.into()),
-            "false" | "no" | "0" => Some(false.into()),
-            _ => None,
+            "true" | "yes" | "1" => Ok(true.into()),
+            "false" | "no" | "0" => Ok(false.into()),
+            _ => Err(declared_as(kind)),
         },
-        FieldType::Integer | FieldType::Number | FieldType::List | FieldType::Object => {
-            Value::from_serde(&serde_json::from_str(text).ok()?).ok()
-        }
-        _ => Some(text.into()),
+        FieldType::Integer | FieldType::Number | FieldType::List | FieldType::Object => Value::read(text)
+            .map_err(|error| match error.problem {
+                JsonProblem::Syntax => declared_as(kind),
+                problem => json::in_words(problem),
+            }),
+        _ => Ok(text.into()),
     }
 }
 
-fn enclosed(path: &str, value: &Value, folder: &Path) -> Result<Enclosed, EntryError> {
+fn enclosed(path: &str, value: &Value, register: &Register, folder: &Path) -> Result<Enclosed, EntryError> {
     let object = value.as_object().ok_or_else(|| wrong(path, "must be an object with `file`"))?;
     if let Some((name, _)) = object.iter().find(|(name, _)| !ATTACHMENT_MEMBERS.contains(name)) {
         return Err(wrong(
@@ -341,16 +360,19 @@ fn enclosed(path: &str, value: &Value, folder: &Path) -> Result<Enclosed, EntryE
     let named = object.get("file").and_then(Value::as_text);
     let file = folder.join(named.ok_or_else(|| wrong(path, "needs `file`, a path"))?);
     let bytes = files::read(&file).map_err(|error| wrong(format!("{path}/file"), error.to_string()))?;
-    let own = file.file_name().map(|name| Value::from(name.to_string_lossy().into_owned()));
-    let name = parsed(&format!("{path}/name"), object.get("name").or(own.as_ref()))?;
-    let media: Option<Line> = parsed(&format!("{path}/media"), object.get("media"))?;
     let class = match object.get("class").map(Value::as_text) {
         None | Some(Some("public")) => FieldClass::Public,
         Some(Some("erasable")) => FieldClass::Erasable,
         Some(_) => return Err(wrong(format!("{path}/class"), "must be public or erasable")),
     };
+    // The name is in the log for ever. A file's own may say whose it is, where somebody may be meant.
+    let may_say_whose = register.keys == KeyRule::Opaque || class == FieldClass::Erasable;
+    let own = file.file_name().filter(|_| !may_say_whose);
+    let own = own.map(|name| Value::from(name.to_string_lossy().into_owned()));
+    let name = parsed(&format!("{path}/name"), object.get("name").or(own.as_ref()))?;
+    let media: Option<Line> = parsed(&format!("{path}/media"), object.get("media"))?;
     Ok(Enclosed {
-        name: name.ok_or_else(|| wrong(path, "needs `name`"))?,
+        name: name.ok_or_else(|| wrong(path, NEEDS_NAME))?,
         media: media.unwrap_or_else(|| MEDIA_DEFAULT.parse().expect("a line")),
         class,
         sha256: sha256(&bytes),

@@ -13,6 +13,7 @@ use tlog::hash::{Hash, sha256};
 use super::csv::{CsvError, Table};
 use super::entry::{Entry, EntryError};
 use super::files::{self, FILE_BYTES_MAX, FileError, with_ending};
+use super::json::{self, UnclearError};
 use super::mapping::Mapping;
 
 /// Most records of one input.
@@ -32,9 +33,9 @@ pub enum InputError {
     /// It is no text.
     #[error("{0}: is not UTF-8 text")]
     Text(String),
-    /// It is no JSON.
-    #[error("{0}: is no JSON: {1}")]
-    Json(String, String),
+    /// It is no JSON, or says two things.
+    #[error(transparent)]
+    Json(#[from] UnclearError),
     /// It is no record of the register.
     #[error("{0} {1}")]
     Entry(String, EntryError),
@@ -175,7 +176,7 @@ impl Reader<'_> {
     fn json(&self, path: &Path) -> Result<Vec<Found>, InputError> {
         let (name, text) = (name(path), text(path)?);
         let folder = path.parent().unwrap_or(Path::new("."));
-        match json(&name, &text)? {
+        match json::read(&name, &text)? {
             Value::List(items) => {
                 let stem = self.beside(path, RECEIPTS_ENDING);
                 let items = items.into_iter().zip(1..);
@@ -200,7 +201,7 @@ impl Reader<'_> {
         lines
             .map(|(line, at)| {
                 let name = format!("{name} line {at}");
-                let value = json(&name, line)?;
+                let value = json::read(&name, line)?;
                 self.found(name, numbered(receipts, at), &value, folder)
             })
             .collect()
@@ -263,12 +264,6 @@ fn name(path: &Path) -> String {
 
 fn text(path: &Path) -> Result<String, InputError> {
     String::from_utf8(files::read(path)?).map_err(|_| InputError::Text(name(path)))
-}
-
-fn json(name: &str, text: &str) -> Result<Value, InputError> {
-    let bad = |error: String| InputError::Json(name.to_owned(), error);
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    Value::from_serde(&value).map_err(|error| bad(error.to_string()))
 }
 
 fn standard_input() -> Result<String, InputError> {

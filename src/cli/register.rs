@@ -11,7 +11,7 @@ use super::desk::{At, RegisterArg};
 use super::failure::Failure;
 use super::output::Output;
 use super::signers::Signers;
-use crate::clerk::files;
+use crate::clerk::{files, json};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegisterCommand {
@@ -167,9 +167,9 @@ impl Define {
 fn read_definition(file: &Path) -> Result<Object, Failure> {
     let malformed = |error: String| Failure::Malformed(format!("{}: {error}", file.display()));
     let bytes = files::read(file).map_err(Failure::failed)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(format!("is no JSON: {error}")))?;
-    let Ok(Value::Object(members)) = Value::from_serde(&value) else {
+    let text = String::from_utf8(bytes).map_err(|_| malformed("is not UTF-8 text".to_owned()))?;
+    let name = file.display().to_string();
+    let Value::Object(members) = json::read(&name, &text).map_err(Failure::malformed)? else {
         return Err(malformed("is no JSON object with a register's definition".to_owned()));
     };
     let other =

@@ -157,6 +157,96 @@ fn what_the_register_does_not_declare_or_seals_never_leaves_the_house() {
     desk.bad(2, "--register", &["submit", "URL", "bad.csv", "--signer", "clerk.pem"]);
 }
 
+#[test]
+fn what_is_signed_is_what_was_written_to_the_last_digit() {
+    let desk = Desk::enrolled();
+    desk.open("gauge", &["--field", "level=number", "--field", "name=string"]);
+    let level = "31.245270191439438";
+    desk.write("a.json", format!("{{\n  \"level\": {level},\n  \"key\": \"1\", \"name\": \"\\u00e9\"\n}}\n"));
+    desk.submit("gauge", "a.json", &[]);
+    let signed = |file: &str| std::fs::read_to_string(desk.path(file)).unwrap();
+    assert!(signed("a.json.statement").contains(&format!("{{\"level\":{level},\"name\":\"\u{e9}\"}}")));
+    // What the log shows is read with all of its digits too: otherwise it would be accused of showing another entry.
+    std::fs::remove_file(desk.path("a.json.journal")).unwrap();
+    assert_eq!(state(&desk.submit("gauge", "a.json", &[]), 0), "unchanged");
+    desk.write("t.csv", format!("key,level\n2,{level}\n3,100.00\n4,1e-7\n"));
+    desk.submit("gauge", "t.csv", &[]);
+    for (line, kept) in [(2, level), (3, "100"), (4, "1e-7")] {
+        let statement = signed(&format!("t.csv.receipts/{line:06}.statement"));
+        assert!(statement.contains(&format!("{{\"level\":{kept}}}")), "{statement}");
+    }
+}
+
+#[test]
+fn what_could_be_understood_in_two_ways_is_not_signed_and_its_place_is_named() {
+    let desk = Desk::enrolled();
+    desk.open("gauge", &["--field", "level=number", "--field", "name=string"]);
+    let before = desk.counts("gauge");
+    let place = format!("{AGENCY}/gauge");
+    let digits = "31.2452701914394380001";
+    for (name, text, words) in [
+        (
+            "a.json",
+            r#"{"key":"1","level":1,"level":2}"#.to_owned(),
+            "a.json, column 22, at /level: a member name",
+        ),
+        (
+            "b.json",
+            format!("{{\"key\":\"1\",\n \"level\":{digits}}}"),
+            "b.json, line 2, column 10, at /level: a number",
+        ),
+        (
+            "c.json",
+            format!("[{{\"key\":\"1\"}},{{\"key\":\"2\",\"level\":{digits}}}]"),
+            "at /1/level: a number with more",
+        ),
+        (
+            "d.ndjson",
+            format!("{{\"key\":\"1\"}}\n{{\"key\":\"2\",\"level\":{digits}}}\n"),
+            "d.ndjson line 2, column 20",
+        ),
+        (
+            "e.ndjson",
+            "{\"key\":\"1\"}\n{\"key\":\"2\",\"key\":\"3\"}\n".to_owned(),
+            "e.ndjson line 2, column 12, at /key",
+        ),
+        ("f.csv", format!("key,level\n1,2\n2,{digits}\n"), "f.csv line 3 /level: a number with more digits"),
+        ("g.json", r#"{"key":"1","name":"\ud83d"}"#.to_owned(), "one half of a surrogate pair"),
+        ("h.json", r#"{"key":"1","previous":7,"public":{}}"#.to_owned(), "/previous: must be a leaf hash"),
+    ] {
+        desk.write(name, text);
+        let ran = desk.bad(2, words, &["submit", "URL", name, "--register", &place, "--signer", "clerk.pem"]);
+        assert!(!ran.said().contains("REFUSED"), "{ran:?}");
+    }
+    assert_eq!(desk.counts("gauge"), before);
+    desk.write("d.json", r#"{"title":"T","licence":"L","keys":"opaque","keys":"public"}"#);
+    let open = ["register", "open", "URL", &format!("{AGENCY}/more"), "--definition", "d.json"];
+    desk.bad(
+        2,
+        "d.json, column 42, at /keys: a member name that occurs twice",
+        &[&open[..], &["--signer", "clerk.pem"]].concat(),
+    );
+}
+
+#[test]
+fn a_record_that_is_too_long_for_a_statement_is_refused_before_it_is_sent() {
+    let desk = Desk::enrolled();
+    desk.open("text", &["--field", "text=string", "--field", "pay=decimal:sealed"]);
+    let before = desk.counts("text");
+    let place = format!("{AGENCY}/text");
+    let record =
+        |letters: usize| format!("{{\"key\":\"1\",\"text\":\"{}\",\"pay\":\"1.00\"}}", "x".repeat(letters));
+    desk.write("long.json", record(66_000));
+    let submit = ["submit", "URL", "long.json", "--register", &place, "--signer", "clerk.pem"];
+    desk.bad(2, "at most 65535 are accepted: make its content an attachment", &submit);
+    assert_eq!(desk.counts("text"), before);
+    let left: Vec<_> =
+        std::fs::read_dir(desk.path(".")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".sealed")), "{left:?}");
+    desk.write("long.json", record(64_000));
+    assert_eq!(state(&desk.submit("text", "long.json", &[]), 0), "entered");
+}
+
 /// A road to the log on which the answer to the third such request is lost, and the test is told.
 fn lossy(to: SocketAddr, lose: &'static [u8]) -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -464,7 +554,7 @@ fn an_erasable_attachment_is_named_by_a_commitment_and_read_until_it_is_erased()
     desk.write("in/letter.txt", "Dear Ann");
     desk.write(
         "in/n.json",
-        r#"{"key":"N1","attachments":[{"file":"letter.txt","media":"text/plain","class":"erasable"}]}"#,
+        r#"{"key":"N1","attachments":[{"file":"letter.txt","media":"text/plain","class":"erasable","name":"letter.txt"}]}"#,
     );
     assert_eq!(state(&desk.submit("notice", "in/n.json", &[]), 0), "entered");
     let attachment = &desk.history("notice", "N1")[0]["statement"]["attachments"][0];

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use record::json::Value;
 use record::registry::{Chain, History, Registry, Signatures};
 use record::rsf::{Register, replay};
 use record::statement::{EntryRef, Statement};
@@ -210,6 +211,52 @@ fn a_contracting_process_is_one_history_from_planning_to_implementation() {
     let args = into(&[&arg(&file)]);
     let refused = clerk.run(3, &args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(refused.contains("key_prefix"), "{refused}");
+}
+
+#[test]
+fn release_packages_are_read_whole_and_say_what_another_reader_says() {
+    let packages = files("ocds", "json");
+    for package in &packages {
+        let text = std::fs::read_to_string(package).unwrap();
+        let other: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let read = Value::read(&text).unwrap_or_else(|error| panic!("{}: {error}", package.display()));
+        assert_eq!(Ok(read), Value::from_serde(&other), "{}", package.display());
+    }
+    assert!(packages.len() > 6 || data_dir().is_none(), "{packages:?}");
+}
+
+#[test]
+fn a_package_is_entered_with_the_values_that_it_has_or_not_at_all() {
+    let clerk = Clerk::new();
+    let (url, file) = (clerk.url(), clerk.file("package.json"));
+    let [one, two] = ["officer-1.pem", "officer-2.pem"].map(|key| clerk.arg(key));
+    let import = |code: i32, amount: &str| {
+        let release = format!(
+            "{{\"ocid\":\"ocds-213czf-1\",\"id\":\"1\",\"date\":\"2026-05-10T10:30:00Z\",\"value\":{{\"amount\":{amount}}}}}"
+        );
+        std::fs::write(&file, format!("{{\"license\":\"CC0-1.0\",\n\"releases\":[{release}]}}\n")).unwrap();
+        let file = arg(&file);
+        let into = ["import", "ocds", &file, "--to", &url, "--register", "treasury.example/contracts"];
+        clerk.run(code, &[&into[..], &["--signer", &one, "--signer", &two]].concat())
+    };
+    let before = clerk.server().checkpoint(&clerk.site.policy()).head().size.get();
+    let at = "package.json, line 2, column";
+    for (amount, words) in [
+        ("100.00, \"amount\": 900.00", "at /releases/0/value/amount: a member name that occurs twice"),
+        ("100.000000000000000001", "at /releases/0/value/amount: a number with more digits"),
+        ("9007199254740993", "at /releases/0/value/amount: a number that not every reader can hold"),
+    ] {
+        let said = import(2, amount);
+        assert!(said.contains(at) && said.contains(words), "{said}");
+    }
+    assert_eq!(clerk.server().checkpoint(&clerk.site.policy()).head().size.get(), before, "nothing was sent");
+    // Another spelling is not another amount.
+    import(0, "100.00");
+    let history =
+        clerk.server().get("/registers/treasury.example/contracts/records/ocds-213czf-1/history").json();
+    assert_eq!(history["items"][0]["statement"]["public"]["value"]["amount"], 100);
+    let again = import(0, "1e2");
+    assert!(again.contains("1 were there before"), "{again}");
 }
 
 /// The latest entry of each chain, in the lines read so far.

@@ -1,15 +1,16 @@
 //! Open contracting data (OCDS release packages) as records: the `ocid` is the key, each release a version.
 //!
 //! A release's `date`, in whatever offset, becomes `at`; the release itself is `public`, and nothing in it changes but
-//! the order of its members and the way its numbers are written. Releases are put in the order of their dates, those of
-//! one date in the order of the package.
+//! the order of its members and the way its numbers and characters are written: `100.00` is `100`, and the same amount. A
+//! package of which more would change, because a name occurs twice or a number has more digits than a double, is not read
+//! at all ([`Value::read`]). Releases are put in the order of their dates, those of one date in the order of the package.
 //!
 //! An `ocid` begins with a prefix that the Open Contracting Partnership gave to one publisher, `ocds-213czf-`; the
 //! register declares it, and the log gives a prefix to one agency.
 
 use super::Version;
 use crate::ids::Line;
-use crate::json::{JsonError, Object, Value};
+use crate::json::{Object, Value};
 use crate::time::UtcTime;
 
 /// Bytes of a prefix, with the hyphen at its end.
@@ -24,9 +25,6 @@ pub enum OcdsError {
     /// A member of a release is missing or malformed.
     #[error("/releases/{0}/{1} is missing or malformed")]
     Member(usize, &'static str),
-    /// A value has no canonical form.
-    #[error("/releases/{0}: {1}")]
-    Value(usize, JsonError),
 }
 
 /// A release and the key, time and content that it becomes.
@@ -44,9 +42,9 @@ pub struct Release {
 ///
 /// # Errors
 /// [`OcdsError`] names the release.
-pub fn import(package: &serde_json::Value) -> Result<Vec<Release>, OcdsError> {
-    let releases = package.get("releases").and_then(serde_json::Value::as_array);
-    let releases = releases.ok_or(OcdsError::NoReleases)?;
+pub fn import(package: &Value) -> Result<Vec<Release>, OcdsError> {
+    let releases = package.as_object().and_then(|package| package.get("releases"));
+    let Some(Value::List(releases)) = releases else { return Err(OcdsError::NoReleases) };
     let all: Result<Vec<Release>, OcdsError> =
         releases.iter().enumerate().map(|(at, release)| self::release(at, release)).collect();
     let mut all = all?;
@@ -54,19 +52,18 @@ pub fn import(package: &serde_json::Value) -> Result<Vec<Release>, OcdsError> {
     Ok(all)
 }
 
-fn release(at: usize, release: &serde_json::Value) -> Result<Release, OcdsError> {
-    let value = Value::from_serde(release).map_err(|error| OcdsError::Value(at, error))?;
-    let Value::Object(public) = value else { return Err(OcdsError::Member(at, "ocid")) };
-    let ocid = text(&public, at, "ocid")?;
+fn release(at: usize, release: &Value) -> Result<Release, OcdsError> {
+    let public = release.as_object().ok_or(OcdsError::Member(at, "ocid"))?;
+    let ocid = text(public, at, "ocid")?;
     let prefix = prefix_of(ocid).ok_or(OcdsError::Member(at, "ocid"))?;
-    let date = UtcTime::from_rfc3339(text(&public, at, "date")?);
+    let date = UtcTime::from_rfc3339(text(public, at, "date")?);
     Ok(Release {
-        id: text(&public, at, "id")?.to_owned(),
+        id: text(public, at, "id")?.to_owned(),
         prefix: prefix.parse().map_err(|_| OcdsError::Member(at, "ocid"))?,
         version: Version {
             key: ocid.parse().map_err(|_| OcdsError::Member(at, "ocid"))?,
             at: date.ok_or(OcdsError::Member(at, "date"))?,
-            public,
+            public: public.clone(),
         },
     })
 }
@@ -87,8 +84,8 @@ fn prefix_of(ocid: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn package(releases: &str) -> serde_json::Value {
-        serde_json::from_str(&format!("{{\"releases\":[{releases}]}}")).unwrap()
+    fn package(releases: &str) -> Value {
+        Value::read(&format!("{{\"releases\":[{releases}]}}")).unwrap()
     }
 
     #[test]
@@ -109,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(import(&serde_json::json!({})), Err(OcdsError::NoReleases));
+        assert_eq!(import(&Value::Object(Object::new())), Err(OcdsError::NoReleases));
         for (release, member) in [
             (r#"{"id":"a","date":"2010-05-10T10:30:00Z"}"#, "ocid"),
             (r#"{"ocid":"213czf-1","id":"a","date":"2010-05-10T10:30:00Z"}"#, "ocid"),
@@ -120,7 +117,5 @@ mod tests {
         ] {
             assert_eq!(import(&package(release)), Err(OcdsError::Member(0, member)), "{release}");
         }
-        let large = r#"{"ocid":"ocds-213czf-1","id":"a","date":"2010-05-10T10:30:00Z","n":9007199254740993}"#;
-        assert!(matches!(import(&package(large)), Err(OcdsError::Value(0, error)) if error.path == "/n"));
     }
 }

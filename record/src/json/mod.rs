@@ -11,6 +11,9 @@
 //! assert!(Value::parse(r#"{"b":1,"a":1}"#).is_err());
 //! ```
 //!
+//! What people and other programs write is read with [`Value::read`], in whatever form, as long as it says one thing: no name
+//! twice in an object, no number that the canonical form would round.
+//!
 //! Our own type and not `serde_json::Value`, whose numbers and order depend on features that any crate of a
 //! build can switch on. Conversions to and from it are at the end.
 
@@ -51,6 +54,12 @@ pub enum JsonProblem {
     /// An integer beyond 2^53 - 1, or a number beyond a double.
     #[error("a number that not every reader can hold; write integers beyond 2^53-1 as strings")]
     NumberRange,
+    /// A number of which a double keeps not all digits. Never of canonical text, where it is [`JsonProblem::Number`].
+    #[error("a number with more digits than every reader keeps; round it, or write it as a string")]
+    NumberDigits,
+    /// An escape that is half of a character. Never of canonical text, where it is [`JsonProblem::Escape`].
+    #[error("an escape that is one half of a surrogate pair, which is no character")]
+    Surrogate,
     /// Nested deeper than [`DEPTH_LEVELS_MAX`].
     #[error("values nested deeper than {DEPTH_LEVELS_MAX} levels")]
     Depth,
@@ -68,12 +77,14 @@ impl JsonProblem {
             Self::Duplicate => "json_duplicate",
             Self::Number => "json_number",
             Self::NumberRange => "json_number_range",
+            Self::NumberDigits => "json_number_digits",
+            Self::Surrogate => "json_surrogate",
             Self::Depth => "json_depth",
         }
     }
 }
 
-/// Where text stops being canonical JSON, and why.
+/// Where text stops being JSON of the form that was asked for, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// JSON Pointer (RFC 6901) to the innermost value or member that was being read.
@@ -165,6 +176,22 @@ impl Value {
         parse::parse(text)
     }
 
+    /// Reads JSON in whatever form: white space, any order of members, any escapes, numbers written as `1.0` or `1e2`.
+    ///
+    /// ```
+    /// use record::json::Value;
+    /// assert_eq!(Value::read("{\"b\": 100.00, \"a\": 1e-1}").unwrap().to_text(), "{\"a\":0.1,\"b\":100}");
+    /// assert!(Value::read("{\"a\": 1, \"a\": 2}").is_err());
+    /// assert!(Value::read("0.1000000000000000001").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`JsonError`] for a name that occurs twice in an object and for a number that the canonical form would change:
+    /// whatever is read says in [`Value::to_text`] what it said.
+    pub fn read(text: &str) -> Result<Self, JsonError> {
+        parse::read(text)
+    }
+
     /// The canonical text.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -198,7 +225,8 @@ impl Value {
         }
     }
 
-    /// From any JSON, written in whatever way: what a submitter has at hand.
+    /// From a document that another reader has read. Names that occurred twice and digits that a double has no room for are
+    /// gone by then; what a submitter has at hand is read with [`Value::read`].
     ///
     /// # Errors
     /// [`JsonError`] for numbers and depths that have no canonical form here; its offset is 0.

@@ -118,6 +118,82 @@ fn what_the_canonical_form_writes_differently_is_refused_with_its_place() {
 }
 
 #[test]
+fn whatever_says_one_thing_is_read_however_it_is_written() {
+    let read = |text: &str| Value::read(text).map(|value| value.to_text());
+    for (text, canonical) in [
+        (" { \"b\" : [ 1 ,\t2 ] ,\r\n \"a\" : { } }\n", "{\"a\":{},\"b\":[1,2]}"),
+        ("[ ]", "[]"),
+        ("{\"\u{fb33}\":1,\"\u{1f600}\":2}", "{\"\u{1f600}\":2,\"\u{fb33}\":1}"),
+        ("\"\\/\\u0041\\u000A\\u00e9\"", "\"/A\\n\u{e9}\""),
+        (
+            "\"\\ud83d\\ude00\\uD83D\\uDE00\\ud800\\udc00\\udbff\\udfff\"",
+            "\"\u{1f600}\u{1f600}\u{10000}\u{10ffff}\"",
+        ),
+        ("1.0", "1"),
+        ("100.00", "100"),
+        ("0.10", "0.1"),
+        ("1e3", "1000"),
+        ("1E-07", "1e-7"),
+        ("0.00000010", "1e-7"),
+        ("12.50e+1", "125"),
+        ("-0", "0"),
+        ("-0.0e99999999999999999999", "0"),
+        ("31.245270191439438", "31.245270191439438"),
+        ("9007199254740991.0", "9007199254740991"),
+        ("5e-324", "5e-324"),
+    ] {
+        assert_eq!(read(text).as_deref(), Ok(canonical), "{text}");
+    }
+}
+
+#[test]
+fn what_two_readers_could_understand_differently_is_not_read() {
+    for (text, problem, path, offset) in [
+        ("{\"a\":1, \"a\":1}", JsonProblem::Duplicate, "/a", 9),
+        ("{\"b\":1,\"a\":2,\"b\":3}", JsonProblem::Duplicate, "/b", 13),
+        ("[{\"x\":{\"a\":1,\"b\":1,\"\\u0061\":2}}]", JsonProblem::Duplicate, "/0/x/a", 20),
+        ("{\"a\": 0.1000000000000000055511151231257827}", JsonProblem::NumberDigits, "/a", 6),
+        ("31.2452701914394381", JsonProblem::NumberDigits, "", 0),
+        ("1e-400", JsonProblem::NumberDigits, "", 0),
+        ("1e-99999999999999999999", JsonProblem::NumberDigits, "", 0),
+        ("9007199254740992", JsonProblem::NumberRange, "", 0),
+        ("9007199254740993.0", JsonProblem::NumberRange, "", 0),
+        ("1e400", JsonProblem::NumberRange, "", 0),
+        ("\"\\ud83d\"", JsonProblem::Surrogate, "", 1),
+        ("\"\\ud83d\\ud83d\"", JsonProblem::Surrogate, "", 1),
+        ("\"\\ude00\\ud83d\"", JsonProblem::Surrogate, "", 1),
+        ("\"\\ud83dx\"", JsonProblem::Surrogate, "", 1),
+        ("\"\\u00e\"", JsonProblem::Syntax, "", 1),
+        ("\"\\u+041\"", JsonProblem::Syntax, "", 1),
+        ("[01]", JsonProblem::Syntax, "/0", 1),
+        ("[1 2]", JsonProblem::Syntax, "", 3),
+        ("{\"a\" 1}", JsonProblem::Syntax, "/a", 5),
+        ("{\"a\":1,}", JsonProblem::Syntax, "", 7),
+        ("[1,]", JsonProblem::Syntax, "/1", 3),
+        ("1 1", JsonProblem::Syntax, "", 2),
+        ("\u{feff}1", JsonProblem::Syntax, "", 0),
+        ("\u{a0}1", JsonProblem::Syntax, "", 0),
+        ("", JsonProblem::Syntax, "", 0),
+    ] {
+        let path = path.to_owned();
+        assert_eq!(Value::read(text), Err(JsonError { path, offset, problem }), "{text}");
+    }
+    let nested = |levels: usize| "[ ".repeat(levels) + &"]".repeat(levels);
+    assert!(Value::read(&nested(DEPTH_LEVELS_MAX + 1)).is_ok());
+    assert_eq!(Value::read(&nested(DEPTH_LEVELS_MAX + 2)).unwrap_err().problem, JsonProblem::Depth);
+    assert!(Value::read(&"{\"a\":".repeat(60_000)).is_err());
+}
+
+#[test]
+fn the_other_json_reader_of_this_build_keeps_every_digit() {
+    // Documents of a log are read with it, and what they show is compared with what is signed.
+    for text in ["31.245270191439438", "2.2250738585072014e-308", "9007199254740991", "0.30000000000000004"] {
+        let read: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(Value::from_serde(&read).unwrap().to_text(), text);
+    }
+}
+
+#[test]
 fn depth_is_bounded_on_both_ways_in() {
     let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(Value::parse(&nested(DEPTH_LEVELS_MAX + 1)).is_ok());
@@ -170,6 +246,32 @@ proptest! {
                 let oracle = serde_json::Number::from_f64(value).unwrap();
                 prop_assert_eq!(serde_json_canonicalizer::to_string(&oracle).unwrap(), text);
             }
+        }
+    }
+
+    #[test]
+    fn any_writer_is_read_and_understood(value in values()) {
+        prop_assert_eq!(&Value::read(&value.to_text()), &Ok(value.clone()));
+        prop_assert_eq!(Value::read(&serde_json::to_string_pretty(&value).unwrap()), Ok(value));
+    }
+
+    #[test]
+    fn a_decimal_is_read_only_with_all_of_its_digits(
+        mantissa in 1_u64..=u64::MAX, places in 0_usize..20, power in -30_i32..30, zeroes in 0_usize..3,
+    ) {
+        let mantissa = mantissa / 10_u64.pow(u32::try_from(places).unwrap());
+        let written = mantissa.max(1).to_string();
+        let (integer, fraction) = written.split_at(1);
+        let text = format!("-{integer}.{fraction}{}e{power}", "0".repeat(zeroes + 1));
+        let digits = |text: &str| {
+            let mantissa = text.split(['e', 'E']).next().unwrap_or_default().replace(['-', '.'], "");
+            mantissa.trim_matches('0').to_owned()
+        };
+        let safe = Number::from_f64(text.parse().unwrap()).is_some();
+        match Value::read(&text) {
+            Ok(value) => prop_assert_eq!(digits(&value.to_text()), digits(&text), "{}", text),
+            // A double has room for fifteen digits, whatever they are.
+            Err(_) => prop_assert!(!safe || digits(&text).len() > 15, "{}", text),
         }
     }
 

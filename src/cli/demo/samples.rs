@@ -43,8 +43,7 @@ pub(super) fn town() -> Result<TownFile, Failure> {
 
 /// A version of a record without anything that stays outside the log, from one line of a sample.
 pub(super) fn plain(line: &str, register: &Register) -> Result<Record, Failure> {
-    let value = serde_json::from_str(line).map_err(Failure::malformed)?;
-    let value = Value::from_serde(&value).map_err(Failure::malformed)?;
+    let value = Value::read(line).map_err(Failure::malformed)?;
     let entry = Entry::from_json(&value, register, &Mapping::default(), Path::new("."));
     let entry = entry.map_err(Failure::malformed)?;
     Ok(Record {

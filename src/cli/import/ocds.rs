@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use record::exchange::Version;
 use record::exchange::ocds::{Release, import};
+use record::json::Value;
 use serde::Serialize;
 
 use super::signed::{self, Carried, IntoRecords, Opening};
+use crate::clerk::{files, json};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::trust::Trust;
@@ -80,17 +82,23 @@ impl Ocds {
     }
 }
 
-fn read(file: &Path) -> Result<serde_json::Value, Failure> {
-    let bytes = std::fs::read(file).map_err(Failure::file(file))?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::Malformed(format!("{}: {error}", file.display())))
+/// A package as it is. One that would not be in the log what it is in the file is refused here.
+fn read(file: &Path) -> Result<Value, Failure> {
+    let name = file.display().to_string();
+    let text = String::from_utf8(files::read(file).map_err(Failure::failed)?);
+    let text = text.map_err(|_| Failure::Malformed(format!("{name}: is not UTF-8 text")))?;
+    json::read(&name, &text).map_err(Failure::malformed)
 }
 
 impl Opening {
     /// Takes in what a package says of itself: its publisher, and the licence of its data.
-    fn learn(&mut self, package: &serde_json::Value) {
-        let text =
-            |pointer: &str| package.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
-        self.title = self.title.take().or_else(|| text("/publisher/name"));
-        self.licence = self.licence.take().or_else(|| text("/license"));
+    fn learn(&mut self, package: &Value) {
+        fn member<'a>(value: Option<&'a Value>, name: &str) -> Option<&'a Value> {
+            value.and_then(Value::as_object).and_then(|object| object.get(name))
+        }
+        let text = |value: Option<&Value>| value.and_then(Value::as_text).map(str::to_owned);
+        let publisher = member(Some(package), "publisher");
+        self.title = self.title.take().or_else(|| text(member(publisher, "name")));
+        self.licence = self.licence.take().or_else(|| text(member(Some(package), "license")));
     }
 }
