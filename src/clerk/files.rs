@@ -1,4 +1,5 @@
-//! Files beside a clerk's own: written whole or not at all, and durable before anybody relies on them.
+//! Files beside a clerk's own: written whole or not at all, and durable before anybody relies on them: the bytes, and the name in
+//! its folder, without which they would not be found again.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,7 +47,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(failed(path))
 }
 
-/// Writes a file that everybody may read, in place of the one that may be there. Makes the folder if need be.
+/// Writes a file that everybody may read, in place of the one that may be there. Makes the folder if need be. Afterwards all of
+/// it is on the disk.
 ///
 /// # Errors
 /// [`FileError::Io`]; the file is then as it was.
@@ -72,9 +74,8 @@ pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 fn put(path: &Path, bytes: &[u8], mode: u32, sync: bool) -> Result<(), FileError> {
     let failed = failed(path);
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(&failed)?;
-    }
+    let folder = folder_of(path);
+    make_folder(folder, sync)?;
     let aside = with_ending(path, ".new");
     // What a run before this one left behind, perhaps with other permissions.
     match std::fs::remove_file(&aside) {
@@ -87,7 +88,38 @@ fn put(path: &Path, bytes: &[u8], mode: u32, sync: bool) -> Result<(), FileError
     if sync {
         file.sync_all().map_err(&failed)?;
     }
-    std::fs::rename(&aside, path).map_err(failed)
+    std::fs::rename(&aside, path).map_err(failed)?;
+    if sync { sync_folder(folder) } else { Ok(()) }
+}
+
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder, and those that it is in. Where it is asked, what was made is on the disk afterwards.
+pub(super) fn make_folder(folder: &Path, sync: bool) -> Result<(), FileError> {
+    let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    if sync { missing.into_iter().try_for_each(|made| sync_folder(folder_of(made))) } else { Ok(()) }
+}
+
+/// Waits until the names in a folder are on the disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
+}
+
+/// Removes a file, and waits until its name is gone; whether there was one.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn remove(path: &Path) -> Result<bool, FileError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_folder(folder_of(path)).map(|()| true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(path)(error)),
+    }
 }
 
 /// The path with more at its end: `gb.json` and `.statement` make `gb.json.statement`.

@@ -19,12 +19,13 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use record::registry::Chain;
 use record::statement::{Statement, StatementError};
 use serde::{Deserialize, Serialize};
 use tlog::hash::Hash;
 use tlog::ids::Origin;
 
-use super::files::{FileError, failed};
+use super::files::{FileError, failed, folder_of, make_folder, sync_folder};
 
 const KIND: &str = "submission/v1";
 
@@ -109,6 +110,15 @@ pub struct Journal {
     file: File,
     signed: HashMap<Hash, Signed>,
     items: HashMap<Hash, Hash>,
+    /// Identities by what they follow: of those of one place the log takes one.
+    places: HashMap<Place, Vec<Hash>>,
+}
+
+/// A chain, and the entry in it that a statement follows.
+type Place = (Chain, Option<Hash>);
+
+fn place_of(statement: &Statement) -> Place {
+    (Chain::of(statement.body()), statement.body().previous())
 }
 
 impl Journal {
@@ -118,9 +128,7 @@ impl Journal {
     /// [`JournalError`].
     pub fn open(path: &Path, log: &Origin) -> Result<Self, JournalError> {
         let failed = failed(path);
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(&failed)?;
-        }
+        make_folder(folder_of(path), true)?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(path).map_err(&failed)?;
@@ -129,27 +137,35 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(JournalError::Held(path.display().to_string())),
             Err(TryLockError::Error(error)) => return Err(failed(error).into()),
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(&failed)?;
-        // A line that was being written when the process ended has no end, and was never relied on.
-        let whole = text.rfind('\n').map_or(0, |at| at + 1);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(&failed)?;
+        // A line that was being written when the process ended has no end, perhaps not even of its last letter, and was never
+        // relied on.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         file.set_len(whole as u64).map_err(&failed)?;
         file.seek(std::io::SeekFrom::End(0)).map_err(failed)?;
-        let mut journal = Self { path: path.to_owned(), file, signed: HashMap::new(), items: HashMap::new() };
-        for (at, line) in (1..).zip(text[..whole].lines()) {
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            signed: HashMap::new(),
+            items: HashMap::new(),
+            places: HashMap::new(),
+        };
+        for (at, line) in (1..).zip(bytes[..whole].split_inclusive(|byte| *byte == b'\n')) {
             journal.take_in(at, line, log)?;
         }
         if whole == 0 {
             let (kind, log) = (KIND.to_owned(), log.to_string());
             journal.append(&[Line { daybook: Some(kind), log: Some(log), ..Line::default() }])?;
         }
+        sync_folder(folder_of(path))?;
         Ok(journal)
     }
 
-    fn take_in(&mut self, at: usize, line: &str, log: &Origin) -> Result<(), JournalError> {
+    fn take_in(&mut self, at: usize, line: &[u8], log: &Origin) -> Result<(), JournalError> {
         let file = || self.path.display().to_string();
         let damaged = || JournalError::Damaged(file(), at);
-        let line: Line = serde_json::from_str(line).map_err(|_| damaged())?;
+        let line: Line = serde_json::from_slice(line).map_err(|_| damaged())?;
         let hash = |text: &str| text.parse::<Hash>().map_err(|_| damaged());
         match line {
             Line { daybook: Some(kind), log: Some(found), .. } if at == 1 && kind == KIND => {
@@ -161,9 +177,8 @@ impl Journal {
             Line { item: Some(item), statement: Some(text), .. } if at > 1 => {
                 let statement = Statement::parse(text.as_bytes());
                 let statement = statement.map_err(|error| JournalError::Statement(file(), at, error))?;
-                let (item, identity) = (hash(&item)?, statement.identity());
-                self.items.insert(item, identity);
-                self.signed.insert(identity, Signed { statement, fate: Fate::Signed });
+                let item = hash(&item)?;
+                self.remember(item, statement);
             }
             Line { identity: Some(identity), index, overtaken_by, .. } if at > 1 => {
                 let identity = hash(&identity)?;
@@ -177,6 +192,22 @@ impl Journal {
             _ => return Err(damaged()),
         }
         Ok(())
+    }
+
+    fn remember(&mut self, item: Hash, statement: Statement) {
+        let identity = statement.identity();
+        self.items.insert(item, identity);
+        self.places.entry(place_of(&statement)).or_default().push(identity);
+        self.signed.insert(identity, Signed { statement, fate: Fate::Signed });
+    }
+
+    /// The other statements that follow the same entry as this one, and are not known to be in the log. Once this one is in
+    /// it, none of them can be.
+    #[must_use]
+    pub fn rivals(&self, statement: &Statement) -> Vec<Hash> {
+        let (own, rivals) = (statement.identity(), self.places.get(&place_of(statement)));
+        let is_in = |identity: &Hash| matches!(self.signed[identity].fate, Fate::Entered(_));
+        rivals.into_iter().flatten().filter(|rival| **rival != own && !is_in(rival)).copied().collect()
     }
 
     /// The statement that was signed for an item last.
@@ -197,9 +228,7 @@ impl Journal {
         };
         self.append(&statements.iter().map(line).collect::<Vec<_>>())?;
         for (item, statement) in statements {
-            self.items.insert(*item, statement.identity());
-            let signed = Signed { statement: statement.clone(), fate: Fate::Signed };
-            self.signed.insert(statement.identity(), signed);
+            self.remember(*item, statement.clone());
         }
         Ok(())
     }
@@ -254,6 +283,71 @@ mod tests {
         let name = "a.example/one".parse().unwrap();
         let officer = Officer::draw(&name, Algorithm::Ed25519, &daemon::clock::SystemRandom).unwrap();
         Statement::assemble(&text, vec![officer.sign(&text)]).unwrap()
+    }
+
+    #[test]
+    fn a_journal_that_was_cut_anywhere_in_its_last_line_is_opened_without_that_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.journal");
+        let log: Origin = "log.example".parse().unwrap();
+        let (one, two) =
+            (statement("Caf\u{e9} \u{65e5}\u{672c} \u{1f600}"), statement("\u{e9}\u{65e5}\u{1f600}"));
+        let items = [tlog::hash::sha256(b"1"), tlog::hash::sha256(b"2")];
+        let mut lengths = Vec::new();
+        {
+            let mut journal = Journal::open(&path, &log).unwrap();
+            for (item, statement) in items.iter().zip([&one, &two]) {
+                lengths.push(std::fs::metadata(&path).unwrap().len() as usize);
+                journal.signed(&[(*item, statement.clone())]).unwrap();
+            }
+        }
+        let whole = std::fs::read(&path).unwrap();
+        let known = |cut: usize| {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let journal = Journal::open(&path, &log).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            let statements = items.map(|item| journal.of_item(&item).map(|signed| signed.statement.clone()));
+            let left = std::fs::metadata(&path).unwrap().len() as usize;
+            (statements, left)
+        };
+        for cut in 0..whole.len() {
+            let (first, second) = (lengths[0], lengths[1]);
+            let expected = if cut >= second { Some(one.clone()) } else { None };
+            let left = if cut >= second { second } else { first };
+            assert_eq!(known(cut), ([expected, None], left), "cut at {cut}");
+        }
+        assert_eq!(known(whole.len()), ([Some(one), Some(two)], whole.len()));
+        let mut damaged = whole.clone();
+        let letter = damaged.iter().rposition(|byte| *byte == 0xf0).unwrap();
+        damaged[letter] = 0xff;
+        std::fs::write(&path, damaged).unwrap();
+        assert!(matches!(Journal::open(&path, &log), Err(JournalError::Damaged(_, 3))));
+    }
+
+    #[test]
+    fn statements_that_follow_the_same_entry_are_rivals_until_they_are_in_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.journal");
+        let log: Origin = "log.example".parse().unwrap();
+        let (one, two) = (statement("one"), statement("two"));
+        let item = tlog::hash::sha256(b"1");
+        for _ in 0..2 {
+            let mut journal = Journal::open(&path, &log).unwrap();
+            if journal.of_item(&item).is_none() {
+                journal.signed(&[(item, one.clone())]).unwrap();
+                journal.signed(&[(item, two.clone())]).unwrap();
+            }
+            assert_eq!(journal.rivals(&two), [one.identity()]);
+            assert_eq!(journal.rivals(&one), [two.identity()]);
+        }
+        let mut journal = Journal::open(&path, &log).unwrap();
+        journal.became(&[(two.identity(), Fate::Entered(7))]).unwrap();
+        assert!(journal.rivals(&one).is_empty());
+        let text = two.text().replace("\"key\":\"GB\"", "\"key\":\"FR\"");
+        let signatures = two.signatures().to_vec();
+        assert!(
+            journal.rivals(&Statement::assemble(&text, signatures).unwrap()).is_empty(),
+            "another record"
+        );
     }
 
     #[test]

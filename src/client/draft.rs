@@ -179,6 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_has_as_many_bytes_as_an_entry_and_not_one_more() {
+        let key =
+            Officer::draw(&"a.example/one".parse().unwrap(), Algorithm::Ed25519, &SystemRandom).unwrap();
+        let statement = |letters: usize| {
+            let text = format!(
+                "daybook/record/v1\n{{\"agency\":\"a.example\",\"at\":\"2026-11-23T09:00:00Z\",\"key\":\"GB\",\"log\":\
+                 \"log.example\",\"previous\":null,\"public\":{{\"text\":\"{}\"}},\"register\":\"country\"}}\n",
+                "x".repeat(letters)
+            );
+            Statement::assemble(&text, vec![key.sign(&text)])
+        };
+        let rest = statement(0).unwrap().to_bytes().len();
+        let longest = statement(STATEMENT_BYTES_MAX - rest).unwrap().to_bytes();
+        assert_eq!(longest.len(), STATEMENT_BYTES_MAX);
+        assert!(Statement::parse(&longest).is_ok() && Draft::parse(&longest).is_ok());
+        let error = statement(STATEMENT_BYTES_MAX - rest + 1).unwrap_err();
+        assert_eq!(error, StatementError::TooLong(STATEMENT_BYTES_MAX + 1));
+        assert_eq!((error.code(), error.path()), ("statement_too_long", None));
+        let longer = [longest, b"\n".to_vec()].concat();
+        assert_eq!(Statement::parse(&longer), Err(StatementError::TooLong(STATEMENT_BYTES_MAX + 1)));
+        assert_eq!(Draft::parse(&longer), Err(StatementError::TooLong(STATEMENT_BYTES_MAX + 1)));
+    }
+
+    #[test]
     fn what_is_no_statement_is_no_draft() {
         for bad in ["", "daybook/agency/v1\n", "daybook/agency/v1\n{}\n", "{\"key\":\"GB\"}\n"] {
             assert!(Draft::parse(bad.as_bytes()).is_err(), "{bad:?}");

@@ -128,15 +128,16 @@ impl PassphraseSource {
 /// Asks at the terminal, whatever standard input is, without showing the answer.
 fn ask(key_file: &Path, question: &str) -> Result<Passphrase, PassphraseError> {
     let failed = |error| PassphraseError::NoTerminal { file: key_file.to_owned(), error };
-    let mut terminal = File::options().read(true).write(true).open(TERMINAL).map_err(failed)?;
-    terminal.write_all(question.as_bytes()).map_err(failed)?;
+    let terminal = File::options().read(true).write(true).open(TERMINAL).map_err(failed)?;
     let shown = tcgetattr(&terminal).map_err(|error| failed(error.into()))?;
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     let set = |modes| tcsetattr(&terminal, OptionalActions::Flush, modes);
+    // Hidden before it is asked for: who types at once is not shown either.
     set(&hidden).map_err(|error| failed(error.into()))?;
     let mut line = Zeroizing::new(String::new());
-    let read = BufReader::new(&terminal).read_line(&mut line);
+    let asked = (&terminal).write_all(question.as_bytes());
+    let read = asked.and_then(|()| BufReader::new(&terminal).read_line(&mut line));
     // Whatever was read, the terminal shows again what is typed.
     let restored = set(&shown);
     let _ = (&terminal).write_all(b"\n");

@@ -1,5 +1,6 @@
 //! How many syncs stand between a request and its answer, counted by the system itself.
 
+use tests::clerk::{AGENCY, Desk};
 use tests::server::Site;
 use tests::testlog::TestLog;
 use tests::witness::{WitnessSite, serve_under};
@@ -100,4 +101,47 @@ fn a_lone_checkpoint_costs_a_witness_one_data_sync() {
     let child = child.expect("children").trim().parse().expect("a pid");
     let pid = rustix::process::Pid::from_raw(child).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+}
+
+#[test]
+fn what_a_clerk_relies_on_is_on_the_disk_with_its_name_before_anything_is_sent() {
+    if !has_strace() {
+        return;
+    }
+    let desk = Desk::enrolled();
+    desk.open("person", &["--field", "pay=decimal:sealed"]);
+    desk.write("a.json", r#"{"key":"1","pay":"1.00"}"#);
+    let folder = desk.path(".").canonicalize().expect("a folder");
+    let (trace, place) = (desk.path("trace"), format!("{AGENCY}/person"));
+    let submit = ["submit", "URL", "a.json", "--register", &place, "--signer", "clerk.pem"];
+    let submit = desk.command(&[&submit[..], &["--receipts", "new/deep"]].concat());
+    let calls = "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg";
+    let mut traced = std::process::Command::new("strace");
+    traced.args(["-f", "-qq", "-y", "-s", "64", "-e", calls, "-o"]).arg(&trace);
+    traced.arg(submit.get_program()).args(submit.get_args()).current_dir(&folder);
+    let output = traced.stdin(std::process::Stdio::null()).output().expect("strace starts");
+    assert!(output.status.success(), "{output:?}");
+    let trace = std::fs::read_to_string(&trace).expect("a trace");
+    let lines: Vec<&str> = trace.lines().collect();
+    let all = |wanted: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        lines.iter().enumerate().filter(|(_, line)| wanted(line)).map(|(at, _)| at).collect()
+    };
+    let synced = |path: &str| {
+        let path = format!("<{}>", folder.join(path).display());
+        all(&|line| line.contains("sync(") && line.contains(&path))
+    };
+    let sent = all(&|line| line.contains("POST /records "))[0];
+    let named = all(&|line| line.contains("rename") && line.contains(".sealed\""))[0];
+    let journal = synced("new/deep/a.json.journal");
+    let (above, deep) = (synced("new"), synced("new/deep"));
+    assert!(named < sent && journal.len() >= 2 && journal[1] < sent, "{trace}");
+    assert!(
+        above.first().is_some_and(|at| *at < named),
+        "the new folder has its name in the one above: {trace}"
+    );
+    assert!(deep.first().is_some_and(|at| *at < named), "the journal has its name: {trace}");
+    assert!(
+        deep.iter().any(|at| (named..sent).contains(at)),
+        "what opens the sealed field has its name: {trace}"
+    );
 }
