@@ -9,6 +9,7 @@ use serde::Serialize;
 use tlog::policy::Policy;
 
 use super::failure::Failure;
+use super::output::{Output, printable};
 use crate::clerk::files::{self, with_ending};
 use crate::client::draft::{Draft, DraftError};
 use crate::client::standing::Standing;
@@ -85,6 +86,13 @@ impl Carried {
     }
 }
 
+/// Shows a statement to the officer who is about to sign it: line by line, and no letter in it acts on the terminal, or turns
+/// others around, so that they would read another text than they sign.
+pub(super) fn show(draft: &Draft, output: &Output) {
+    let lines: Vec<String> = draft.text().trim_end().lines().map(printable).collect();
+    output.say(&lines.join("\n"));
+}
+
 /// Signs a new statement, and sends it if nobody else has to sign.
 pub(super) fn begin(
     client: &Client,
@@ -117,13 +125,25 @@ pub(super) fn go_on(client: &Client, policy: &Policy, draft: &Draft, out: &Path)
 }
 
 /// Sends a complete draft, and keeps its receipt beside it.
-pub(super) fn send(
+fn send(
     client: &Client,
     policy: &Policy,
     draft: &Draft,
     file: &Path,
     signed: Vec<String>,
 ) -> Result<Carried, Failure> {
+    let sent = try_to_send(client, policy, draft, file, signed)?;
+    sent.map_err(|refusal| refused(&file.display().to_string(), &refusal))
+}
+
+/// As [`send`], where more than words is to be made of a refusal.
+pub(super) fn try_to_send(
+    client: &Client,
+    policy: &Policy,
+    draft: &Draft,
+    file: &Path,
+    signed: Vec<String>,
+) -> Result<Result<Carried, Refusal>, Failure> {
     let bytes = draft.to_bytes();
     match client.post(&bytes).map_err(failed)? {
         Posted::Placed(placed) => {
@@ -133,7 +153,7 @@ pub(super) fn send(
             draft.write(file).map_err(draft_failed)?;
             let path = with_ending(file, RECEIPT_ENDING);
             files::replace(&path, &proof.to_bytes()).map_err(Failure::failed)?;
-            Ok(Carried {
+            Ok(Ok(Carried {
                 file: file.to_owned(),
                 entered: true,
                 index: Some(placed.index.get()),
@@ -142,15 +162,15 @@ pub(super) fn send(
                 receipt: Some(path),
                 signed,
                 missing: Vec::new(),
-            })
+            }))
         }
-        Posted::Refused(refusal) => Err(refused(&file.display().to_string(), &refusal)),
+        Posted::Refused(refusal) => Ok(Err(refusal)),
     }
 }
 
 /// What a refusal means for a person.
 pub(super) fn refused(what: &str, refusal: &Refusal) -> Failure {
-    let field = refusal.field.as_ref().map(|field| format!(" (at {field})")).unwrap_or_default();
+    let field = refusal.field.as_ref().map(|field| format!(" (at {})", printable(field))).unwrap_or_default();
     let advice = match (refusal.kind.as_str(), refusal.reason.as_deref()) {
         ("stale", _) => {
             let latest = refusal.latest.as_ref().map(|latest| format!(", entry {}", latest.index));
@@ -176,17 +196,19 @@ pub(super) fn refused(what: &str, refusal: &Refusal) -> Failure {
         }
         _ => String::new(),
     };
-    Failure::Failed(format!("{what}: {refusal}{field}{advice}"))
+    Failure::Failed(format!("{what}: {}{field}{advice}", printable(&refusal.to_string())))
 }
 
 pub(super) fn failed(error: ClientError) -> Failure {
+    // Some of it is the log's own words.
+    let text = printable(&error.to_string());
     match error {
-        ClientError::Receipt(_) => Failure::wrong(error),
-        ClientError::OtherLog { .. } => Failure::malformed(error),
+        ClientError::Receipt(_) => Failure::Wrong(text),
+        ClientError::OtherLog { .. } => Failure::Malformed(text),
         ClientError::Problem(refusal) if refusal.kind == "outcome-unknown" => {
-            Failure::Failed(format!("{refusal} Run the same command again: nothing is entered twice"))
+            Failure::Failed(format!("{text} Run the same command again: nothing is entered twice"))
         }
-        error => Failure::failed(error),
+        _ => Failure::Failed(text),
     }
 }
 

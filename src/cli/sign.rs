@@ -75,15 +75,15 @@ pub(super) struct Cosign {
 impl Cosign {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
         let mut draft = Draft::read(&self.file).map_err(ceremony::draft_failed)?;
-        let officers = self.signers.load()?;
-        if officers.is_empty() && self.log.is_none() {
+        if !self.signers.are_given() && self.log.is_none() {
             let message =
                 "nothing to do: give --signer FILE to sign, or --log URL to be told who still has to";
             return Err(Failure::malformed(message));
         }
+        // An officer sees what they sign before they are asked for the passphrase of their key.
+        ceremony::show(&draft, output);
+        let officers = self.signers.load()?;
         officers.iter().for_each(|officer| draft.sign(officer));
-        // An officer should see what they sign.
-        output.say(draft.text().trim_end());
         if !officers.is_empty() {
             draft.write(&self.file).map_err(ceremony::draft_failed)?;
         }

@@ -37,6 +37,11 @@ pub(super) struct Signers {
 }
 
 impl Signers {
+    /// Whether anybody signs.
+    pub(super) fn are_given(&self) -> bool {
+        !self.signers.is_empty()
+    }
+
     /// The keys, in the order given.
     pub(super) fn load(&self) -> Result<Vec<Officer>, Failure> {
         let source = self.passphrases.source();

@@ -17,7 +17,7 @@ use record::registry::{Chain, History, JudgeError, Refusal, Registry, Signatures
 use record::statement::{Body, EntryRef, KeyGrant, KeySet, Role, Statement, StatementError};
 use record::time::UtcTime;
 use tlog::hash::Hash;
-use tlog::ids::{LeafIndex, Origin};
+use tlog::ids::{KeyName, LeafIndex, Origin};
 use tlog::vkey::VerifierKey;
 
 /// A genesis that its registrar has signed.
@@ -46,6 +46,11 @@ pub enum GenesisError {
     /// The keys belong to different agencies.
     #[error("the registrar's keys are named after different agencies, {0} and {1}")]
     Registrars(AgencyId, AgencyId),
+    /// The recovery key has the name of an officer's.
+    #[error(
+        "{0} would be the name of two keys, the recovery key and an officer's: give the recovery key a name of its own"
+    )]
+    SharedName(KeyName),
     /// A name has not the right form.
     #[error("{0:?} is not what it should be: {1}")]
     Name(String, Form),
@@ -147,6 +152,9 @@ pub fn text(new: &NewRegistrar) -> Result<String, GenesisError> {
     keys.sort_by(|a, b| a.key.name().cmp(b.key.name()));
     let title: Line = new.title.parse().map_err(|form| GenesisError::Name(new.title.clone(), form))?;
     let keys = KeySet { keys, quorum: new.threshold, recovery: new.recovery.clone() };
+    if let Some(name) = keys.shared_name() {
+        return Err(GenesisError::SharedName(name.clone()));
+    }
     let body = record::statement::Genesis { at: new.at, log: new.origin.clone(), registrar, title, keys };
     let text = Body::Genesis(body).to_text();
     // What could not be read back must not be signed.

@@ -29,51 +29,6 @@ fn submit<'a>(place: &'a str, input: &'a str, signers: &[&'a str]) -> Vec<&'a st
     args
 }
 
-/// What the page for agencies shows, run as it stands there.
-#[test]
-fn from_nothing_to_a_receipt_in_five_commands_as_the_page_says() {
-    let desk = Desk::new();
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agency.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let (_, section) = page.split_once("## From nothing to a receipt\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let (mut commands, mut clerks) = (Vec::new(), 0);
-    for block in section.split("\n```").skip(1).step_by(2) {
-        let (kind, text) = block.split_once('\n').unwrap();
-        if let Some(file) = kind.strip_prefix("json ") {
-            desk.write(file, text);
-            continue;
-        }
-        let text = text.replace("\\\n", "");
-        let found: Vec<String> =
-            text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect();
-        clerks += if kind == "console" { found.len() } else { 0 };
-        commands.extend(found);
-    }
-    assert_eq!(clerks, 5, "five commands of the clerk's: {commands:?}");
-    for command in commands {
-        let command = command.replace("https://log.example", &desk.server().url());
-        let words = words(&command);
-        assert_eq!(words[0], "daybook", "{command}");
-        let ran =
-            Command::new(binary("daybook")).args(&words[1..]).current_dir(desk.path(".")).output().unwrap();
-        assert!(ran.status.success(), "{command}: {ran:?}");
-        if words[1] == "verify" {
-            assert!(String::from_utf8_lossy(&ran.stdout).starts_with("RIGHT"), "{ran:?}");
-        }
-    }
-}
-
-/// The words of a command, of which some stand in quotes.
-fn words(command: &str) -> Vec<String> {
-    let parts = command.split('"').enumerate();
-    let words = parts.flat_map(|(at, part)| match at % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
-}
-
 #[test]
 fn an_agency_is_enrolled_once_every_key_and_two_registrars_have_signed() {
     let desk = Desk::new();
@@ -234,6 +189,211 @@ fn a_key_under_a_passphrase_opens_with_it_and_with_no_other() {
     ]);
     desk.write("t.txt", std::fs::read(desk.path("r.txt")).unwrap());
     desk.good(&["cosign", "t.txt", "--signer", "p256.pem", "--passphrase-file", "pass.txt"]);
+}
+
+/// Runs a command at a terminal of its own, answers each question, and prints what it showed; the last line tells whether the
+/// terminal shows again what is typed.
+const TERMINAL: &str = r#"
+import os, pty, signal, sys, termios
+cut = sys.argv.index("--")
+answers, command = [pair.split("=", 1) for pair in sys.argv[1:cut]], sys.argv[cut + 1:]
+signal.alarm(120)
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(command[0], command)
+said, seen = b"", 0
+while True:
+    try:
+        piece = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    said += piece
+    if answers and answers[0][0].encode() in said[seen:]:
+        seen = len(said)
+        os.write(terminal, answers.pop(0)[1].encode() + b"\n")
+shown = bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+sys.stdout.buffer.write(said + b"\nshown again: %s, not asked: %d\n" % (str(shown).encode(), len(answers)))
+sys.exit(code)
+"#;
+
+/// What a command shows at a terminal where these questions are answered like this, `question=answer`; it must end with this code.
+fn at_a_terminal(desk: &Desk, code: i32, answers: &[&str], args: &[&str]) -> String {
+    let mut command = Command::new("python3");
+    command.args(["-I", "-c", TERMINAL]).args(answers).arg("--").arg(binary("daybook")).args(args);
+    command.current_dir(desk.path(".")).env_remove("DAYBOOK_PASSPHRASE").env("TERM", "dumb");
+    let output = command.stdin(std::process::Stdio::null()).output().expect("python3 starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{args:?}: {said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("shown again: True, not asked: 0"), "{args:?}: {said}");
+    said
+}
+
+#[test]
+fn a_passphrase_is_asked_for_at_the_terminal_and_not_shown() {
+    let desk = Desk::new();
+    let name = format!("{AGENCY}/clerk");
+    let keygen = ["keygen", name.as_str(), "--out", "clerk.pem", "--encrypt"];
+    let new = "New passphrase for clerk.pem: =correct horse";
+    let said = at_a_terminal(&desk, 2, &[new, "The same again: =correct mouse"], &keygen);
+    assert!(said.contains("the two passphrases are different"), "{said}");
+    let said = at_a_terminal(&desk, 2, &["New passphrase for clerk.pem: =horse"], &keygen);
+    assert!(said.contains("at least 8"), "{said}");
+    assert!(!desk.path("clerk.pem").exists());
+    let said = at_a_terminal(&desk, 0, &[new, "The same again: =correct horse"], &keygen);
+    assert!(!said.contains("horse"), "{said}");
+    let pem = std::fs::read_to_string(desk.path("clerk.pem")).unwrap();
+    assert!(pem.contains("BEGIN ENCRYPTED PRIVATE KEY"), "{pem}");
+
+    let (url, ask) = (desk.server().url(), "Passphrase of clerk.pem: =");
+    let request =
+        ["agency", "request", &url, AGENCY, "--title", "T", "--out", "r.txt", "--officer", "clerk.pem"];
+    let request = [&request[..], &["--policy", "policy.txt"]].concat();
+    let said = at_a_terminal(&desk, 3, &[&format!("{ask}incorrect horse")], &request);
+    assert!(said.contains("does not open the key") && !said.contains("incorrect horse"), "{said}");
+    assert!(!desk.path("r.txt").exists());
+    let said = at_a_terminal(&desk, 0, &[&format!("{ask}correct horse")], &request);
+    assert!(!said.contains("correct horse"), "{said}");
+    assert!(std::fs::read_to_string(desk.path("r.txt")).unwrap().contains(&format!("\u{2014} {name} ")));
+
+    // Who signs has read it when they are asked.
+    let said = at_a_terminal(
+        &desk,
+        0,
+        &[&format!("{ask}correct horse")],
+        &["cosign", "r.txt", "--signer", "clerk.pem"],
+    );
+    let (text, question) = (said.find("daybook/agency/v1").unwrap(), said.find("Passphrase of").unwrap());
+    assert!(text < question, "{said}");
+}
+
+/// A command whose output is for people.
+fn for_people(desk: &Desk, args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(binary("daybook"));
+    command
+        .args(args)
+        .current_dir(desk.path("."))
+        .env_remove("DAYBOOK_PASSPHRASE")
+        .output()
+        .expect("daybook starts")
+}
+
+#[test]
+fn an_officer_sees_the_very_letters_that_are_signed_and_sees_them_before() {
+    let desk = Desk::enrolled();
+    desk.open("award", &[]);
+    desk.write("pass.txt", "correct horse battery\n");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(desk.path("pass.txt"), private).unwrap();
+    let chief = format!("{AGENCY}/chief");
+    desk.good(&["keygen", &chief, "--out", "chief.pem", "--encrypt", "--passphrase-file", "pass.txt"]);
+    // On a terminal that turns letters around this would read as another amount, with nothing behind it.
+    let title = "Pay \u{202e}00.1\u{202c} \u{9b}2K\u{200b}";
+    desk.write("a.json", serde_json::to_string(&json!({ "key": "1", "public": { "pay": title } })).unwrap());
+    let place = format!("{AGENCY}/award");
+    desk.good(&["sign", "URL", "a.json", "--register", &place, "--signer", "clerk.pem", "--out", "a.txt"]);
+    let before = std::fs::read_to_string(desk.path("a.txt")).unwrap();
+    assert!(before.contains(title), "the statement has the letters themselves");
+
+    // Nobody is there to give the passphrase: the officer has seen the statement, and has not signed it.
+    let failed =
+        for_people(&desk, &["cosign", "a.txt", "--signer", "chief.pem", "--passphrase-file", "none.txt"]);
+    assert_eq!(failed.status.code(), Some(3), "{failed:?}");
+    let shown = "Pay \\u{202e}00.1\\u{202c} \\u{9b}2K\\u{200b}";
+    let said = |output: &std::process::Output| String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(said(&failed).contains(shown), "{failed:?}");
+    assert_eq!(std::fs::read_to_string(desk.path("a.txt")).unwrap(), before);
+
+    let good =
+        for_people(&desk, &["cosign", "a.txt", "--signer", "chief.pem", "--passphrase-file", "pass.txt"]);
+    assert!(good.status.success(), "{good:?}");
+    let text = said(&good);
+    assert!(text.starts_with("daybook/record/v1\n{") && text.contains(shown), "{text:?}");
+    assert!(!text.contains(['\u{202e}', '\u{9b}', '\u{200b}']), "{text:?}");
+    let after = std::fs::read_to_string(desk.path("a.txt")).unwrap();
+    assert!(after.contains(title) && after.contains(&chief));
+}
+
+#[test]
+fn a_registrar_sees_the_very_letters_of_a_request() {
+    let desk = Desk::new();
+    desk.keygen("clerk");
+    let request = ["agency", "request", "URL", AGENCY, "--title", "The \u{202e}yrusaerT", "--out", "r.txt"];
+    desk.good(&[&request[..], &["--officer", "clerk.pem"]].concat());
+    let url = desk.server().url();
+    let enrol = ["agency", "enrol", &url, "r.txt", "--signer", "registrar-1.pem", "--policy", "policy.txt"];
+    let ran = for_people(&desk, &enrol);
+    assert!(ran.status.success(), "{ran:?}");
+    let text = String::from_utf8(ran.stdout).unwrap();
+    assert!(text.contains("The \\u{202e}yrusaerT") && !text.contains('\u{202e}'), "{text:?}");
+}
+
+#[test]
+fn a_recovery_key_has_a_name_of_its_own() {
+    let desk = Desk::new();
+    desk.keygen("clerk");
+    desk.keygen("new");
+    let name = format!("{AGENCY}/clerk");
+    let twin = desk.good(&["keygen", &name, "--out", "twin.pem"]).json()["vkey"].as_str().unwrap().to_owned();
+    let request =
+        ["agency", "request", "URL", AGENCY, "--title", "T", "--out", "r.txt", "--officer", "clerk.pem"];
+    let words = "treasury.gov.example/clerk would be the name of two keys";
+    desk.bad(2, words, &[&request[..], &["--recovery", "twin.pem"]].concat());
+    assert!(!desk.path("r.txt").exists());
+    desk.good(&request);
+    // What another program has written is not signed either; nor does the log look at it.
+    let asked = std::fs::read_to_string(desk.path("r.txt")).unwrap();
+    let (text, _) = asked.split_once("\n\n").unwrap();
+    let altered = text.replace("\"title\"", &format!("\"recovery\":\"{twin}\",\"title\""));
+    desk.write("other.txt", format!("{altered}\n"));
+    desk.bad(2, words, &["agency", "enrol", "URL", "other.txt", "--signer", "registrar-1.pem"]);
+    let enrol =
+        ["agency", "enrol", "URL", "r.txt", "--signer", "registrar-1.pem", "--signer", "registrar-2.pem"];
+    desk.good(&enrol);
+    let recover = ["agency", "recover", "URL", AGENCY, "--officer", "new.pem", "--reason", "Lost"];
+    let recover = [&recover[..], &["--signer", "registrar-1.pem", "--out", "n.txt", "--recovery"]].concat();
+    let same = desk.good(&["keygen", &format!("{AGENCY}/new"), "--out", "same.pem"]).json();
+    desk.bad(2, "would be the name of two keys", &[&recover[..], &["same.pem"]].concat());
+    let init = [
+        "init",
+        "log",
+        "--origin",
+        ORIGIN,
+        "--admission",
+        "records",
+        "--genesis",
+        "g.txt",
+        "--threshold",
+        "1",
+    ];
+    let keys = [
+        "--registrar-title",
+        "T",
+        "--registrar-recovery",
+        &twin,
+        "--registrar",
+        same["vkey"].as_str().unwrap(),
+    ];
+    desk.good(&[&init[..], &keys].concat());
+    let clerk = std::fs::read_to_string(desk.path("clerk.pem")).unwrap();
+    let keys = [
+        "--registrar-title",
+        "T",
+        "--registrar-recovery",
+        &twin,
+        "--registrar",
+        clerk.lines().next().unwrap(),
+    ];
+    std::fs::remove_file(desk.path("g.txt")).unwrap();
+    desk.bad(2, "would be the name of two keys", &[&init[..], &keys].concat());
+    assert!(!desk.path("g.txt").exists());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! statement brings in signs that statement too, so that nobody enrols a key that is not theirs.
 
 use tlog::hash::Hash;
-use tlog::ids::Origin;
+use tlog::ids::{KeyName, Origin};
 use tlog::vkey::VerifierKey;
 
 use super::fields::{
@@ -164,6 +164,14 @@ impl AgencyAction {
 }
 
 impl KeySet {
+    /// The name that the recovery key shares with another key. The rules of admission do not look at it, because the recovery key
+    /// counts for no quorum; but people tell keys apart by their names, so who writes or signs a key set should.
+    #[must_use]
+    pub fn shared_name(&self) -> Option<&KeyName> {
+        let name = self.recovery.as_ref()?.name();
+        self.keys.iter().any(|grant| grant.key.name() == name).then_some(name)
+    }
+
     /// All of its keys, the recovery key last.
     #[must_use]
     pub fn brings_in(&self) -> Vec<&VerifierKey> {

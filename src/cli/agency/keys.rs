@@ -59,9 +59,20 @@ pub(super) fn load(
     }
     // A key that is given twice is told apart by nothing; the statement's reader says so.
     grants.sort_by(|a, b| a.key.name().cmp(b.key.name()));
-    loaded.grants = grants;
-    loaded.recovery = recovers;
+    let set = KeySet { keys: grants, quorum: 1, recovery: recovers };
+    one_name_each(&set)?;
+    (loaded.grants, loaded.recovery) = (set.keys, set.recovery);
     Ok(loaded)
+}
+
+/// Refuses keys of which the recovery key has another one's name: who reads a signature would take one for the other. The log
+/// does not look at it, so nobody should sign it.
+pub(super) fn one_name_each(keys: &KeySet) -> Result<(), Failure> {
+    keys.shared_name().map_or(Ok(()), |name| {
+        Err(Failure::Malformed(format!(
+            "{name} would be the name of two keys, the recovery key and another: make a recovery key with a name of its own"
+        )))
+    })
 }
 
 impl NewKeys {

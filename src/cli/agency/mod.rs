@@ -150,7 +150,10 @@ impl Enrol {
     fn run(self, output: &Output) -> Result<(), Failure> {
         let mut draft = Draft::read(&self.file).map_err(ceremony::draft_failed)?;
         let agency = match draft.body() {
-            Body::Agency(Agency { agency, action: AgencyAction::Enrol { .. }, .. }) => agency.clone(),
+            Body::Agency(Agency { agency, action: AgencyAction::Enrol { keys, .. }, .. }) => {
+                keys::one_name_each(keys)?;
+                agency.clone()
+            }
             _ => {
                 let message = format!(
                     "{}: is no request to enrol an agency; see `daybook cosign`",
@@ -159,11 +162,11 @@ impl Enrol {
                 return Err(Failure::Malformed(message));
             }
         };
+        // An officer sees what they sign before they are asked for the passphrase of their key.
+        ceremony::show(&draft, output);
         let signers = self.signers.load()?;
         let desk = self.at.open()?;
         signers.iter().for_each(|officer| draft.sign(officer));
-        // An officer should see what they sign.
-        output.say(draft.text().trim_end());
         let carried = ceremony::go_on(&desk.client, &desk.policy, &draft, &self.file)?;
         say(&carried, &format!("The enrolment of {agency}"), output);
         Ok(())
