@@ -6,7 +6,9 @@
 //! | `<stem>.<identity>.erasable` | `daybook/erasable-value/v1`, one after the other | they are uploaded |
 //!
 //! `<identity>` is the beginning of the SHA-256 of the statement's text, so that each version keeps its own. They are on
-//! the disk before the statement leaves the house: a commitment whose opening is lost would say nothing to anybody.
+//! the disk before the statement leaves the house: a commitment whose opening is lost would say nothing to anybody. They are
+//! removed when it is certain that their statement will never be in the log: then they open nothing, and are clear text
+//! that lies about.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,11 @@ use super::files::{self, FileError, with_ending};
 
 /// Hex digits of an identity in a file's name.
 const IDENTITY_DIGITS: usize = 12;
+/// The end of the name of a file with what opens sealed fields.
+pub const SEALED_ENDING: &str = ".sealed";
+/// The end of the name of a file with values that wait to be uploaded.
+pub const ERASABLE_ENDING: &str = ".erasable";
+const ENDINGS: [&str; 2] = [SEALED_ENDING, ERASABLE_ENDING];
 
 /// Why values cannot be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -121,20 +128,22 @@ impl Values {
     }
 }
 
-fn path(stem: &Path, identity: &Hash, ending: &str) -> PathBuf {
-    with_ending(stem, &format!(".{}{ending}", &identity.to_string()[..IDENTITY_DIGITS]))
+/// What the names of the files with the values of a version end with: `.0123456789ab.sealed`.
+#[must_use]
+pub fn ending_of(identity: &Hash, ending: &str) -> String {
+    format!(".{}{ending}", &identity.to_string()[..IDENTITY_DIGITS])
 }
 
 /// Where the sealed values of a version are kept.
 #[must_use]
 pub fn sealed_path(stem: &Path, identity: &Hash) -> PathBuf {
-    path(stem, identity, ".sealed")
+    with_ending(stem, &ending_of(identity, SEALED_ENDING))
 }
 
 /// Where the values of erasable fields wait to be uploaded.
 #[must_use]
 pub fn erasable_path(stem: &Path, identity: &Hash) -> PathBuf {
-    path(stem, identity, ".erasable")
+    with_ending(stem, &ending_of(identity, ERASABLE_ENDING))
 }
 
 /// The documents that wait to be uploaded.
@@ -160,7 +169,54 @@ pub fn waiting(stem: &Path, identity: &Hash) -> Result<Vec<String>, ValuesError>
 /// # Errors
 /// [`ValuesError::File`].
 pub fn uploaded(stem: &Path, identity: &Hash) -> Result<(), ValuesError> {
-    let path = erasable_path(stem, identity);
-    std::fs::remove_file(&path).map_err(|error| FileError::Io { file: path.clone(), error })?;
+    files::remove(&erasable_path(stem, identity))?;
     Ok(())
+}
+
+/// The files with the values of a version that are there.
+#[must_use]
+pub fn kept(stem: &Path, identity: &Hash) -> Vec<PathBuf> {
+    let both = [sealed_path(stem, identity), erasable_path(stem, identity)];
+    both.into_iter().filter(|path| path.exists()).collect()
+}
+
+/// Removes the values of a version that is not in the log and never will be.
+///
+/// # Errors
+/// [`ValuesError::File`].
+pub fn forget(stem: &Path, identity: &Hash) -> Result<(), ValuesError> {
+    for path in kept(stem, identity) {
+        files::remove(&path)?;
+    }
+    Ok(())
+}
+
+/// The files in a folder, and in the folders in it, whose names say that they hold the values of this version. For people who
+/// have to find them: where they were put it does not know.
+///
+/// # Errors
+/// [`ValuesError::File`].
+pub fn named(folder: &Path, identity: &Hash) -> Result<Vec<PathBuf>, ValuesError> {
+    let mut found = Vec::new();
+    for item in list(folder)? {
+        if item.is_dir() && !item.is_symlink() {
+            // What cannot be read is somebody else's.
+            found.extend(list(&item).unwrap_or_default().into_iter().filter(|path| is_named(path, identity)));
+        } else if is_named(&item, identity) {
+            found.push(item);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let failed = files::failed(folder);
+    let items = std::fs::read_dir(folder).map_err(&failed)?;
+    items.map(|item| item.map(|item| item.path()).map_err(&failed)).collect()
+}
+
+fn is_named(path: &Path, identity: &Hash) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ENDINGS.iter().any(|ending| name.ends_with(&ending_of(identity, ending)))
 }

@@ -20,13 +20,10 @@ use super::signers::Signers;
 use super::trust::Trust;
 use super::verify::receipt_beside;
 use crate::clerk::files;
-use crate::clerk::values::sealed_path;
+use crate::clerk::values::{SEALED_ENDING, sealed_path};
 use crate::client::Client;
 use crate::client::read::now;
 use crate::records::upload::Upload;
-
-/// The end of the name of the file that opens a statement's sealed fields.
-const SEALED_ENDING: &str = ".sealed";
 
 #[derive(Args, Debug)]
 pub(super) struct Disclose {

@@ -9,13 +9,13 @@ use clap::Args;
 use daemon::clock::SystemClock;
 use http::StatusCode;
 use record::erasable::Erasures;
-use record::ids::Reason;
+use record::ids::{Reason, RecordKey};
 use record::registry::Chain;
-use record::statement::{AttachmentContent, Body, Content, EntryRef, Erased, Record, Tombstone};
+use record::statement::{AttachmentContent, Body, Content, EntryRef, Erased, KeyRule, Record, Tombstone};
 use record::time::UtcTime;
 use serde::Serialize;
 use tlog::hash::leaf_hash;
-use tlog::ids::LeafIndex;
+use tlog::ids::{LeafIndex, Origin};
 use tlog::policy::Policy;
 use tlog::tlog_proof::TlogProof;
 
@@ -23,8 +23,10 @@ use super::ceremony::{self, Carried, failed};
 use super::desk::RegisterArg;
 use super::failure::Failure;
 use super::output::Output;
+use super::own_copies::{self, OwnCopies};
 use super::signers::Signers;
 use super::trust::Trust;
+use crate::clerk::entry::KEY_NOT_OPAQUE;
 use crate::client::read::now;
 use crate::client::{Client, Item};
 use crate::http::records::route::encode;
@@ -74,6 +76,8 @@ struct ErasedJson {
     reads: Vec<ReadJson>,
     /// Other versions that have the same, and keep it until they are erased too.
     also_in: Vec<u64>,
+    /// What the agency itself still has of it.
+    own_copies: OwnCopies,
 }
 
 /// What a reader is answered.
@@ -107,6 +111,7 @@ impl Erase {
         let policy = self.trust.policy()?;
         let client = Client::new(&self.url).map_err(failed)?;
         let origin = client.origin(Some(&policy)).map_err(failed)?;
+        self.check_key(&client)?;
         let versions = self.versions(&client)?;
         let version = self.version(&versions)?;
         let source = Source::open(&self.url)?;
@@ -118,27 +123,12 @@ impl Erase {
         let mut erased = self.what.clone();
         erased.sort_by_key(ToString::to_string);
         erased.dedup();
+        let own_copies = own_copies::of(&version.record, &erased)?;
         let before = reads(&source, &policy, version, &erased)?;
         let tombstone = if left(&before, &erased).is_empty() {
             None
         } else {
-            let chain = Chain::Tombstones(version.entry.leaf);
-            let previous = client.latest(&chain).map_err(failed)?.map(|item| item.entry.leaf);
-            let body = Body::Tombstone(Tombstone {
-                agency: version.record.agency.clone(),
-                register: version.record.register.clone(),
-                key: version.record.key.clone(),
-                at: self.at.unwrap_or_else(|| now(&SystemClock)),
-                log: origin,
-                previous,
-                entry: version.entry,
-                erased: erased.clone(),
-                basis: self.basis.clone(),
-            });
-            let officers = self.signers.load_some()?;
-            let out = self.out.clone();
-            let out = out.unwrap_or_else(|| format!("tombstone-{}.txt", version.entry.index).into());
-            Some(ceremony::begin(&client, &policy, &body, &officers, &out)?)
+            Some(self.enter(&client, &policy, origin, version, &erased)?)
         };
         let done = tombstone.as_ref().is_none_or(|carried| carried.entered);
         let reads = if done { reads(&source, &policy, version, &erased)? } else { Vec::new() };
@@ -154,9 +144,50 @@ impl Erase {
             tombstone,
             reads,
             also_in,
+            own_copies,
         };
         output.result(&json, || text(&json));
         Ok(())
+    }
+
+    /// Signs a tombstone, and sends it if nobody else has to sign.
+    fn enter(
+        &self,
+        client: &Client,
+        policy: &Policy,
+        log: Origin,
+        version: &Version,
+        erased: &[Erased],
+    ) -> Result<Carried, Failure> {
+        let chain = Chain::Tombstones(version.entry.leaf);
+        let previous = client.latest(&chain).map_err(failed)?.map(|item| item.entry.leaf);
+        let body = Body::Tombstone(Tombstone {
+            agency: version.record.agency.clone(),
+            register: version.record.register.clone(),
+            key: version.record.key.clone(),
+            at: self.at.unwrap_or_else(|| now(&SystemClock)),
+            log,
+            previous,
+            entry: version.entry,
+            erased: erased.to_vec(),
+            basis: self.basis.clone(),
+        });
+        let officers = self.signers.load_some()?;
+        let out = self.out.clone();
+        let out = out.unwrap_or_else(|| format!("tombstone-{}.txt", version.entry.index).into());
+        ceremony::begin(client, policy, &body, &officers, &out)
+    }
+
+    /// Where keys are opaque, whatever else names a person is not told to the log, not even in a question.
+    fn check_key(&self, client: &Client) -> Result<(), Failure> {
+        let RegisterArg { agency, register } = &self.register;
+        let facts = client.register(agency, register).map_err(failed)?;
+        let is_opaque = facts.is_some_and(|facts| facts.definition.keys == KeyRule::Opaque);
+        let key = self.key.parse::<RecordKey>();
+        match is_opaque && !key.is_ok_and(|key| key.is_opaque()) {
+            true => Err(Failure::Malformed(format!("the key {:?}: {KEY_NOT_OPAQUE}", self.key))),
+            false => Ok(()),
+        }
     }
 
     fn versions(&self, client: &Client) -> Result<Vec<Version>, Failure> {
@@ -321,5 +352,5 @@ fn text(json: &ErasedJson) -> String {
             others.join(", ")
         );
     }
-    text
+    text + &json.own_copies.text()
 }

@@ -30,6 +30,7 @@ mod import;
 mod init;
 mod keygen;
 mod output;
+mod own_copies;
 mod prove;
 mod register;
 mod serve;

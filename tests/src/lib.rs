@@ -14,6 +14,7 @@ pub mod letters;
 pub mod liar;
 pub mod minimal;
 pub mod records;
+pub mod road;
 pub mod served;
 pub mod server;
 pub mod testlog;

@@ -122,6 +122,14 @@ pub(super) fn carry(
     let origin = client.origin(Some(policy)).map_err(failed)?;
     let import = Import { into, name, client: &client, origin, officers: &officers, output };
     let (register, opened) = import.register(opening)?;
+    if register.keys == KeyRule::Opaque
+        && let Some(version) = versions.iter().find(|version| !version.key.is_opaque())
+    {
+        return Err(Failure::Malformed(format!(
+            "{:?} cannot be a key in {name}, whose keys are opaque: nothing was sent. Import into a register with public keys",
+            version.key.as_str()
+        )));
+    }
     let held = import.held()?;
     let (rest, mut latest) = missing(name, versions, &held, order)?;
     let signers = import.signers_of(&register)?;

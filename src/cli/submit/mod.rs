@@ -1,5 +1,6 @@
 //! `daybook submit`: records from what a clerk has, and statements that waited for their signatures.
 
+mod remains;
 mod run;
 mod writer;
 
@@ -20,6 +21,8 @@ use crate::clerk::files::{self, FileError};
 use crate::clerk::input::{Input, InputError, Reader, STANDARD_INPUT};
 use crate::clerk::journal::Journal;
 use crate::clerk::mapping::Mapping;
+use crate::clerk::values;
+use crate::client::Refusal;
 use crate::client::draft::Draft;
 use crate::officer::Officer;
 
@@ -104,6 +107,9 @@ pub(super) struct Became {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// Files with secret values of a statement that was not entered, and perhaps will be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values_kept: Vec<PathBuf>,
 }
 
 impl Became {
@@ -122,18 +128,23 @@ impl Became {
             receipt: carried.receipt.clone(),
             reason: None,
             detail: None,
+            values_kept: Vec::new(),
         }
     }
 
     fn line(&self) -> String {
+        let kept = match self.values_kept.is_empty() {
+            true => String::new(),
+            false => format!("\n\t{}: {}", remains::KEPT, paths(&self.values_kept)),
+        };
         let path =
             |path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| path.display().to_string());
         match self.index.filter(|_| self.is_in()) {
             Some(index) => {
                 let note = if self.state == "entered" { "" } else { "\talready there" };
-                format!("{index}\t{}\t{}{note}", path(&self.statement), path(&self.receipt))
+                format!("{index}\t{}\t{}{note}{kept}", path(&self.statement), path(&self.receipt))
             }
-            None => format!("REFUSED\t{}", self.detail.as_deref().unwrap_or_default()),
+            None => format!("REFUSED\t{}{kept}", self.detail.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -231,10 +242,37 @@ fn send_draft(desk: &Desk, officers: &[Officer], draft: &Draft, input: &Path) ->
         return Err(Failure::Failed(message));
     }
     let values = writer::check_signer(draft, officers, input)?;
-    let carried = ceremony::send(&desk.client, &desk.policy, draft, input, standing.signed)?;
+    let carried = ceremony::try_to_send(&desk.client, &desk.policy, draft, input, standing.signed)?;
+    let carried = match carried {
+        Ok(carried) => carried,
+        Err(refusal) => return Err(refused(desk, draft, input, &refusal)?),
+    };
     if values {
         let statement = draft.statement().map_err(Failure::malformed)?;
         writer::upload_values(desk, officers, &statement, input)?;
     }
     Ok(Became::of_draft(input, &carried))
+}
+
+/// What a refusal of a draft means, and what became of its secret values. It may be sent again, when its time has come or a
+/// key is there: they go only once another version has taken its place.
+fn refused(desk: &Desk, draft: &Draft, stem: &Path, refusal: &Refusal) -> Result<Failure, Failure> {
+    let statement = draft.statement().map_err(Failure::malformed)?;
+    let before = values::kept(stem, &statement.identity());
+    let kept = remains::after_refusal(desk, stem, &statement, false)?;
+    let gone: Vec<PathBuf> = before.into_iter().filter(|path| !kept.contains(path)).collect();
+    let failure = ceremony::refused(&stem.display().to_string(), refusal);
+    let mut message = failure.message().to_owned();
+    if !kept.is_empty() {
+        message += &format!("\n{}: {}", remains::KEPT, paths(&kept));
+    }
+    if !gone.is_empty() {
+        message +=
+            &format!("\nits secret values, which open nothing any more, were removed: {}", paths(&gone));
+    }
+    Ok(Failure::Failed(message))
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

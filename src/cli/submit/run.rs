@@ -16,10 +16,10 @@ use tlog::tlog_proof::TlogProof;
 
 use super::super::ceremony::{self, RECEIPT_ENDING};
 use super::super::failure::Failure;
-use super::{Became, Writer, writer};
+use super::{Became, Writer, remains, writer};
 use crate::clerk::files::{self, with_ending};
 use crate::clerk::input::Item;
-use crate::clerk::journal::{Fate, Journal};
+use crate::clerk::journal::{Fate, Journal, Signed};
 use crate::client::{Client, ClientError, Item as Shown, Posted, Refusal, receipt};
 
 /// Records sent in one request.
@@ -42,8 +42,15 @@ pub(super) struct Run<'a> {
 /// What is to be done for a record.
 enum Step {
     Done(Became),
-    Send(Statement),
+    Send(Outgoing),
     Write,
+}
+
+/// A statement that is in the journal, and goes out.
+struct Outgoing {
+    statement: Statement,
+    /// Whether this run has signed it, so that nobody can have heard of it before.
+    is_new: bool,
 }
 
 impl<'a> Run<'a> {
@@ -79,11 +86,11 @@ impl<'a> Run<'a> {
     fn known(&self, item: &Item) -> Result<Step, Failure> {
         let Some(signed) = self.journal.of_item(&item.digest) else { return Ok(Step::Write) };
         Ok(match signed.fate {
-            Fate::Signed => Step::Send(signed.statement.clone()),
+            Fate::Signed => send_again(signed),
             Fate::Entered(_) if self.options.again => Step::Write,
             Fate::Entered(index) => match self.kept(item, &signed.statement) {
                 true => Step::Done(became(item, "known", index, &signed.statement)),
-                false => Step::Send(signed.statement.clone()),
+                false => send_again(signed),
             },
             Fate::Overtaken(_) | Fate::Refused => Step::Write,
         })
@@ -117,9 +124,16 @@ impl<'a> Run<'a> {
                 continue;
             };
             let latest = if item.entry.key.is_some() { latest.next().flatten() } else { None };
-            let step = self.write_one(item, latest.as_ref())?;
-            if let Step::Send(statement) = &step {
-                signed.push((item.digest, statement.clone()));
+            let step = match self.write_one(item, latest.as_ref()) {
+                Ok(step) => step,
+                Err(failure) => {
+                    // Those before it are signed, and their values kept: the next run sends these, and draws none anew.
+                    self.journal.signed(&signed).map_err(Failure::failed)?;
+                    return Err(failure);
+                }
+            };
+            if let Step::Send(outgoing) = &step {
+                signed.push((item.digest, outgoing.statement.clone()));
             }
             out.push(step);
         }
@@ -138,7 +152,8 @@ impl<'a> Run<'a> {
         }
         let previous = latest.map(|shown| shown.entry.leaf);
         let draft = self.writer.write(item, &item.stem, previous)?;
-        Ok(Step::Send(draft.statement().map_err(Failure::malformed)?))
+        let statement = draft.statement().map_err(Failure::malformed)?;
+        Ok(Step::Send(Outgoing { statement, is_new: true }))
     }
 
     /// Whether this very content was overtaken before: it is not sent again behind the clerk's back.
@@ -180,12 +195,11 @@ impl<'a> Run<'a> {
 
     /// Sends what is to be sent. A statement that was overtaken may be written anew once, where the clerk allows it.
     fn send(&mut self, items: &[Item], steps: Vec<Step>, may_rewrite: bool) -> Result<Vec<Became>, Failure> {
-        let statements: Vec<Vec<u8>> = steps
-            .iter()
-            .filter_map(
-                |step| if let Step::Send(statement) = step { Some(statement.to_bytes()) } else { None },
-            )
-            .collect();
+        let outgoing = |step: &Step| match step {
+            Step::Send(outgoing) => Some(outgoing.statement.to_bytes()),
+            _ => None,
+        };
+        let statements: Vec<Vec<u8>> = steps.iter().filter_map(outgoing).collect();
         let posted = match statements.as_slice() {
             [] => Vec::new(),
             [one] => vec![self.client().post(one).map_err(ceremony::failed)?],
@@ -193,28 +207,45 @@ impl<'a> Run<'a> {
         };
         let mut receipts = self.receipts(&posted)?.into_iter();
         let mut posted = posted.into_iter();
-        let (mut out, mut fates) = (Vec::with_capacity(items.len()), Vec::new());
+        let (mut out, mut fates, mut ended) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
         for (item, step) in items.iter().zip(steps) {
-            let statement = match step {
+            let Outgoing { statement, is_new } = match step {
                 Step::Done(became) => {
                     out.push(became);
                     continue;
                 }
-                Step::Send(statement) => statement,
+                Step::Send(outgoing) => outgoing,
                 Step::Write => unreachable!("everything was written"),
             };
-            let (became, fate) = match posted.next() {
+            let (became, fate, is_its_end) = match posted.next() {
                 Some(Posted::Placed(placed)) => {
                     let proof = receipts.next().expect("a receipt for each entry");
-                    (self.entered(item, &statement, placed.index, &proof)?, Fate::Entered(placed.index.get()))
+                    let became = self.entered(item, &statement, placed.index, &proof)?;
+                    (became, Fate::Entered(placed.index.get()), false)
                 }
-                Some(Posted::Refused(refusal)) => self.refused(item, &refusal, may_rewrite)?,
+                Some(Posted::Refused(refusal)) => {
+                    let (became, fate) = self.refused(item, &refusal, may_rewrite)?;
+                    (became, fate, is_new && remains::is_about_the_statement(&refusal))
+                }
                 None => unreachable!("an outcome for each statement"),
             };
-            out.push(became);
             fates.push((statement.identity(), fate));
+            ended.push((out.len(), item, statement, is_its_end));
+            out.push(became);
         }
         self.journal.became(&fates).map_err(Failure::failed)?;
+        // Not before the journal says so: a statement that may be sent again must find its values.
+        for ((at, item, statement, is_its_end), (_, fate)) in ended.iter().zip(&fates) {
+            let became: &mut Became = &mut out[*at];
+            match fate {
+                Fate::Entered(_) => remains::forget_rivals(&self.journal, &item.stem, statement)?,
+                _ => {
+                    let desk = self.writer.desk;
+                    let kept = remains::after_refusal(desk, &item.stem, statement, *is_its_end)?;
+                    became.values_kept.extend(kept);
+                }
+            }
+        }
         Ok(out)
     }
 
@@ -280,13 +311,17 @@ impl<'a> Run<'a> {
             return Ok((overtaken(item, Some(index)), Fate::Overtaken(index)));
         }
         let step = self.write_one(item, Some(&shown))?;
-        if let Step::Send(statement) = &step {
-            self.journal.signed(&[(item.digest, statement.clone())]).map_err(Failure::failed)?;
+        if let Step::Send(outgoing) = &step {
+            self.journal.signed(&[(item.digest, outgoing.statement.clone())]).map_err(Failure::failed)?;
         }
         let mut rewritten = self.send(std::slice::from_ref(item), vec![step], false)?;
         let became = rewritten.pop().expect("one outcome for one record");
         Ok((became, Fate::Overtaken(index)))
     }
+}
+
+fn send_again(signed: &Signed) -> Step {
+    Step::Send(Outgoing { statement: signed.statement.clone(), is_new: false })
 }
 
 /// The first records, of which no two have one key: later versions are written when earlier ones are in the log.
@@ -325,6 +360,7 @@ fn became(item: &Item, state: &'static str, index: u64, statement: &Statement) -
         statement: Some(path),
         reason: None,
         detail: None,
+        values_kept: Vec::new(),
     }
 }
 
@@ -339,6 +375,7 @@ fn not_in(item: &Item, state: &'static str, index: Option<u64>, reason: &str, de
         receipt: None,
         reason: Some(reason.to_owned()),
         detail: Some(detail),
+        values_kept: Vec::new(),
     }
 }
 
