@@ -223,7 +223,7 @@ fn what_could_be_understood_in_two_ways_is_not_signed_and_its_place_is_named() {
     let open = ["register", "open", "URL", &format!("{AGENCY}/more"), "--definition", "d.json"];
     desk.bad(
         2,
-        "d.json, column 42, at /keys: a member name that occurs twice",
+        "d.json, column 44, at /keys: a member name that occurs twice",
         &[&open[..], &["--signer", "clerk.pem"]].concat(),
     );
 }
