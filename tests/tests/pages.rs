@@ -185,7 +185,10 @@ fn a_citizen_gets_the_answers_that_the_page_shows_with_the_commands_that_it_show
             assert!(said.contains("  salary = \"120000\""), "{said}");
         }
         if command.starts_with("daybook verify-evidence") {
-            assert!(said.contains(shown.answer[1].split(" differ in").next().unwrap()), "{shown:?}: {said}");
+            assert!(
+                said.contains(shown.answer[1].split(" that differ").next().unwrap()),
+                "{shown:?}: {said}"
+            );
         }
     }
     let expected =
