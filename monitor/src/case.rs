@@ -3,8 +3,9 @@
 //! The follower ([`crate::follow`]) is the only one that moves the verified head. Everybody may bring a signed head
 //! ([`Case::see`], in [`crate::judge`]) or a receipt ([`crate::receipt`]); both only read what is verified.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use daemon::clock::Clock;
 use tlog::checkpoint::VerifiedCheckpoint;
 use tlog::ids::TreeSize;
 use tlog::note::Note;
+use tlog::tile::TilePath;
 
 use crate::archive::Archive;
 use crate::config::Followed;
@@ -20,9 +22,10 @@ use crate::crosscheck::Other;
 use crate::feed::Feed;
 use crate::folder::{Folder, origin_hash};
 use crate::report;
+use crate::reread::Unread;
 use crate::source::{Network, Source};
 use crate::store::{Alarm, RECALLED, Store, StoreError};
-use crate::verdict::{Facts, Patience, State, Verdict, judge};
+use crate::verdict::{Facts, Patience, SILENCE_MILLIS_MIN, State, Verdict, judge};
 
 /// How often it is remembered at most that all of a log was read.
 const READ_MILLIS: u64 = 10_000;
@@ -43,6 +46,21 @@ impl CaseError {
         |error| Self::Io(path.display().to_string(), error)
     }
 }
+
+/// Sorts of alarm that make the state `damaged` while one is open.
+const BLOCKING: [&str; 11] = [
+    report::DAMAGE,
+    report::UNSIGNED,
+    report::FORK,
+    report::HEADS,
+    report::OWN,
+    report::INADMISSIBLE,
+    report::GENESIS,
+    report::ERASED,
+    report::STILL_SHOWN,
+    report::ALTERED,
+    report::UNANSWERED,
+];
 
 /// How fast a backlog is worked off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +129,8 @@ pub struct Case {
     pub(crate) turn: AtomicUsize,
     /// Held while evidence is kept: its file and its row are of one mind.
     pub(crate) keeping: Mutex<()>,
+    /// Bundles that were verified and are not answered now, and since when. Written by whoever reads them again.
+    unread: Mutex<BTreeMap<TilePath, Unread>>,
     /// Written by the follower and by whoever finds evidence; read by everyone.
     known: Mutex<Known>,
 }
@@ -146,6 +166,7 @@ impl Case {
             damaged: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
             keeping: Mutex::new(()),
+            unread: Mutex::default(),
             known: Mutex::new(Known::default()),
             followed,
         };
@@ -176,23 +197,9 @@ impl Case {
             facts.signed = facts.signed.max(recalled);
             facts.read_at = read_at;
         });
+        self.write_missing_reports()?;
         self.recall_evidence()?;
-        self.recall_reports()?;
         self.refresh_damage()
-    }
-
-    /// The reports of open alarms are there: an earlier process may have ended between the alarm and its report.
-    fn recall_reports(&self) -> Result<(), CaseError> {
-        let all = self.store.alarms(self.origin())?;
-        for open in all.iter().filter(|alarm| alarm.cleared_at.is_none()) {
-            let path = self.folder.root().join(&open.report);
-            if !path.exists() {
-                let (kind, subject, detail) = (&open.kind, &open.subject, &open.detail);
-                let text = report::text(&self.followed.origin, kind, subject, detail, open.first_seen);
-                self.folder.write(open.report.as_ref(), &text).map_err(CaseError::io(&path))?;
-            }
-        }
-        Ok(())
     }
 
     /// The largest head that was verified before our database or our hashes were lost, and that nothing led to since.
@@ -216,6 +223,10 @@ impl Case {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unread(&self) -> MutexGuard<'_, BTreeMap<TilePath, Unread>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log's name.
@@ -313,6 +324,15 @@ impl Case {
         Ok(())
     }
 
+    /// Whether the log answers: its last look was not long ago, and gave a signed checkpoint.
+    #[must_use]
+    pub(crate) fn is_heard(&self) -> bool {
+        let facts = self.facts();
+        let longest = u64::try_from((self.followed.poll * 3).as_millis()).unwrap_or(u64::MAX);
+        let lately = |heard: u64| self.now().saturating_sub(heard) <= longest.max(SILENCE_MILLIS_MIN);
+        facts.silence.is_none() && facts.heard_at.is_some_and(lately)
+    }
+
     /// Whether the log was caught; its head does not move any more.
     #[must_use]
     pub fn is_misbehaving(&self) -> bool {
@@ -380,39 +400,67 @@ impl Case {
     /// # Errors
     /// [`CaseError`].
     pub fn alarm(&self, kind: &str, subject: &str, detail: &str) -> Result<(), CaseError> {
+        self.alarm_all(kind, &[(subject.to_owned(), detail.to_owned())])
+    }
+
+    /// Raises an alarm about each of these, in one transaction.
+    pub(crate) fn alarm_all(&self, kind: &str, about: &[(String, String)]) -> Result<(), CaseError> {
         let now = self.now();
-        let file = report::file_name(self.origin(), kind, subject, now);
-        let name = file.to_string_lossy();
-        let alarm = Alarm { origin: self.origin(), kind, subject, detail, report: &name };
-        if self.store.raise(&alarm, now)? {
-            tracing::warn!(origin = self.origin(), kind, subject, detail, "alarm");
-            let path = self.folder.root().join(&file);
-            let text = report::text(&self.followed.origin, kind, subject, detail, now);
-            self.folder.write(&file, &text).map_err(CaseError::io(&path))?;
+        let named = about.iter().map(|(subject, _)| report::file_name(self.origin(), kind, subject, now));
+        let files: Vec<PathBuf> = named.collect();
+        let names: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+        let alarms: Vec<Alarm<'_>> = about
+            .iter()
+            .zip(&names)
+            .map(|((subject, detail), report)| Alarm { origin: self.origin(), kind, subject, detail, report })
+            .collect();
+        let new = self.store.raise_all(&alarms, now)?;
+        for ((alarm, file), _) in alarms.iter().zip(&files).zip(new).filter(|(_, new)| *new) {
+            tracing::warn!(
+                origin = alarm.origin,
+                kind,
+                subject = alarm.subject,
+                detail = alarm.detail,
+                "alarm"
+            );
+            self.write_report(file, (kind, alarm.subject, alarm.detail), now)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers that there is a cause for an alarm about each of these, and tells nobody.
+    pub(crate) fn remember_all(&self, kind: &str, about: &[(String, String)]) -> Result<(), CaseError> {
+        let origin = self.origin();
+        let alarms: Vec<Alarm<'_>> = about
+            .iter()
+            .map(|(subject, detail)| Alarm { origin, kind, subject, detail, report: "" })
+            .collect();
+        self.store.raise_all(&alarms, self.now())?;
+        Ok(())
+    }
+
+    fn write_report(&self, file: &Path, about: (&str, &str, &str), at: u64) -> Result<(), CaseError> {
+        let path = self.folder.root().join(file);
+        let text = report::text(&self.followed.origin, about.0, about.1, about.2, at);
+        self.folder.write(file, &text).map_err(CaseError::io(&path))?;
+        Ok(())
+    }
+
+    /// Writes the reports of open alarms that are not there: a crash may have come between the two.
+    fn write_missing_reports(&self) -> Result<(), CaseError> {
+        for alarm in self.store.open_alarms(self.origin())? {
+            let file = Path::new(&alarm.report);
+            if !self.folder.root().join(file).exists() {
+                self.write_report(file, (&alarm.kind, &alarm.subject, &alarm.detail), alarm.first_seen)?;
+            }
         }
         Ok(())
     }
 
     /// Takes what is damaged from the alarms that are open.
     pub(crate) fn refresh_damage(&self) -> Result<(), CaseError> {
-        let blocking = |kind: &str| {
-            [
-                report::DAMAGE,
-                report::UNSIGNED,
-                report::FORK,
-                report::HEADS,
-                report::OWN,
-                report::INADMISSIBLE,
-                report::GENESIS,
-                report::ERASED,
-                report::STILL_SHOWN,
-                report::ALTERED,
-            ]
-            .contains(&kind)
-        };
-        let open = self.store.alarms(self.origin())?;
-        let damage = open.into_iter().find(|alarm| alarm.cleared_at.is_none() && blocking(&alarm.kind));
-        self.learn(|facts| facts.damage = damage.map(|alarm| alarm.detail));
+        let damage = self.store.newest_open(self.origin(), &BLOCKING)?;
+        self.learn(|facts| facts.damage = damage);
         Ok(())
     }
 
@@ -421,11 +469,7 @@ impl Case {
     /// # Errors
     /// [`CaseError`].
     pub fn clear_about(&self, kind: &str, subjects: &[String]) -> Result<(), CaseError> {
-        let open = self.store.alarms(self.origin())?.into_iter();
-        let open = open.filter(|alarm| alarm.cleared_at.is_none() && alarm.kind == kind);
-        let (about, others): (Vec<String>, Vec<String>) =
-            open.map(|alarm| alarm.subject).partition(|subject| subjects.contains(subject));
-        if about.is_empty() { Ok(()) } else { self.clear(kind, &others) }
+        Ok(self.store.clear_about(self.origin(), kind, subjects, self.now())?)
     }
 
     /// Clears the alarms of a sort, except those about `but`.

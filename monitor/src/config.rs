@@ -175,6 +175,10 @@ pub struct LogConfig {
     /// An alert tells of what is to be verified or judged when it was not caught up with for so long.
     #[serde(default = "default_behind")]
     pub behind_after: HumanDuration,
+    /// How long one object may not be answered, an entry that was verified, an attachment or a value, by a log that is
+    /// heard otherwise, before that is an alarm.
+    #[serde(default = "default_unanswered")]
+    pub unanswered_max: HumanDuration,
     /// Whether the level 0 tiles are fetched as well and compared with the entries.
     #[serde(default = "default_true")]
     pub compare_tiles: bool,
@@ -195,6 +199,10 @@ fn default_stale() -> HumanDuration {
 
 fn default_behind() -> HumanDuration {
     HumanDuration(Duration::from_secs(3600))
+}
+
+fn default_unanswered() -> HumanDuration {
+    HumanDuration(Duration::from_secs(24 * 3600))
 }
 
 fn default_true() -> bool {
@@ -222,6 +230,8 @@ pub struct Followed {
     pub unchanged_max: Option<Duration>,
     /// See [`LogConfig::behind_after`].
     pub behind_after: Duration,
+    /// See [`LogConfig::unanswered_max`].
+    pub unanswered_max: Duration,
     /// See [`LogConfig::compare_tiles`].
     pub compare_tiles: bool,
     /// Monitoring prefixes of witnesses.
@@ -272,8 +282,11 @@ impl LogConfig {
         if self.source.is_empty() {
             return Err(self.problem("has no source; write `source = [\"https://...\"]`"));
         }
-        if self.poll.is_some_and(|poll| poll.0.is_zero()) || self.stale_after.0.is_zero() {
-            return Err(self.problem("`poll` and `stale_after` must be longer than nothing"));
+        let poll = self.poll.unwrap_or(self.stale_after);
+        if [poll, self.stale_after, self.unanswered_max].iter().any(|time| time.0.is_zero()) {
+            return Err(
+                self.problem("`poll`, `stale_after` and `unanswered_max` must be longer than nothing")
+            );
         }
         let policy = self.read_policy(dir)?;
         let trust = Trust::new(&origin, policy).ok_or_else(|| {
@@ -298,6 +311,7 @@ impl LogConfig {
             stale_after: self.stale_after.0,
             unchanged_max: self.unchanged_max.map(|longest| longest.0),
             behind_after: self.behind_after.0,
+            unanswered_max: self.unanswered_max.0,
             compare_tiles: self.compare_tiles,
             witnesses: self.witnesses.clone(),
             values: self.values,

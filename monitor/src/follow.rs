@@ -14,6 +14,7 @@
 
 mod advance;
 mod begin;
+mod damage;
 mod finish;
 mod tie;
 
@@ -34,8 +35,6 @@ use tie::Tie;
 
 /// How often progress within a large backlog is made durable.
 const COMMIT_PAUSE: Duration = Duration::from_secs(5);
-/// Damaged objects that are looked at again in one round.
-const RECHECKS_MAX: usize = 64;
 /// Heads that are looked at in one round for one to verify next.
 const CANDIDATES_MAX: usize = 256;
 
@@ -220,8 +219,8 @@ impl Follower {
         self.case.learn(|facts| facts.signed = facts.signed.max(target.head().size.get()));
         let tied = match self.tie(&target)? {
             Tie::Holds => true,
-            Tie::Unknown(damage) => {
-                self.damages.push(damage);
+            Tie::Unknown(damages) => {
+                self.damages.extend(damages);
                 false
             }
             Tie::Unread(why) => {

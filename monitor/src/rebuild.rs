@@ -47,9 +47,9 @@ pub enum Damage {
     /// The entries are not those that were verified before.
     #[error("the entries up to {0} are not those that were verified before")]
     Changed(TreeSize),
-    /// The tiles that tie a new head to the old one.
-    #[error("the tiles that would tie the head of {0} entries to those before it cannot be used: {1}")]
-    Tiles(TreeSize, String),
+    /// A tile of hashes that others rest on; which one, if that is known.
+    #[error("the tiles under the head of {0} entries cannot be used: {2}")]
+    Tiles(TreeSize, Option<TilePath>, String),
 }
 
 impl Damage {
@@ -59,8 +59,19 @@ impl Damage {
         match self {
             Self::Missing(path) | Self::Malformed(path, _) | Self::NotInTree(path) => path.clone(),
             Self::Root(size) | Self::Changed(size) => format!("entries up to {size}"),
-            Self::Tiles(..) => "tiles".to_owned(),
+            Self::Tiles(_, Some(path), _) => path.to_string(),
+            Self::Tiles(size, None, _) => format!("tiles of {size} entries"),
         }
+    }
+
+    /// Tiles under this head that prove nothing: one for each that may be the cause.
+    #[must_use]
+    pub fn of_tiles(size: TreeSize, error: &Unproved) -> Vec<Self> {
+        let paths = error.paths();
+        if paths.is_empty() {
+            return vec![Self::Tiles(size, None, error.to_string())];
+        }
+        paths.into_iter().map(|path| Self::Tiles(size, Some(path), error.to_string())).collect()
     }
 }
 
@@ -169,19 +180,22 @@ fn authentic_tiles(
     wanted: &Wanted<'_>,
     span: u64,
 ) -> Result<(Option<AuthenticTiles>, Vec<Damage>), SourceError> {
-    let mut findings = Vec::new();
+    let (mut findings, mut unread) = (Vec::new(), None);
     let tile = tile_at(1, span, wanted.head.size);
     for source in wanted.sources {
         match prove_tiles(source, wanted.head, tile) {
             Ok(tiles) => return Ok((Some(tiles), findings)),
-            Err(Unproved::Read(error)) if error.is_senseless() || wanted.sources.len() > 1 => {
-                findings.push(Damage::Tiles(wanted.head.size, error.to_string()));
+            // Not read is not wrong; another may have it.
+            Err(Unproved::Read(error)) if !error.is_senseless() => {
+                unread.get_or_insert(error);
             }
-            Err(Unproved::Read(error)) => return Err(error),
-            Err(error) => findings.push(Damage::Tiles(wanted.head.size, error.to_string())),
+            Err(error) => findings.extend(Damage::of_tiles(wanted.head.size, &error)),
         }
     }
-    Ok((None, findings))
+    match unread {
+        Some(error) if findings.is_empty() => Err(error),
+        _ => Ok((None, findings)),
+    }
 }
 
 struct One {

@@ -6,8 +6,9 @@
 //! prefix it is an alarm with the reason code, which does not clear, because anyone who replays the log finds it again.
 //!
 //! Where the replay is, the latest entry of every chain, and which versions name something outside the tree are in a
-//! database of its own (`ledger`): losing it costs time. Absent on purpose: clocks and quotas; what a log refuses for
-//! those reasons is nobody else's to judge. What is outside the tree is [`crate::values`]'.
+//! database of its own (`ledger`): losing it costs time, and losing the monitor's loses no alarm that is raised here.
+//! Absent on purpose: clocks and quotas; what a log refuses for those reasons is nobody else's to judge. What is outside
+//! the tree is [`crate::values`]'.
 
 mod inadmissible;
 mod ledger;
@@ -27,7 +28,8 @@ use tlog::ids::LeafIndex;
 
 use crate::case::{Case, CaseError};
 use crate::feed::{Batch, Entry, Next};
-use crate::report::GENESIS;
+use crate::report::{GENESIS, LOST, REPLAY};
+use crate::reread::RereadError;
 use inadmissible::Refused;
 use ledger::{Ledger, LedgerHistory};
 
@@ -94,26 +96,26 @@ impl Replay {
     /// [`CaseError`].
     pub fn open(case: Arc<Case>) -> Result<Option<Self>, CaseError> {
         let Some(genesis) = case.followed.genesis else { return Ok(None) };
-        let ledger = Ledger::open(&path_of(&case), case.now())?;
-        let kept = ledger.snapshot()?;
-        // Its statements were verified when they were judged; the snapshot has a hash of its own.
-        let registry = kept.and_then(|(size, bytes)| {
-            let mut registry = Registry::from_snapshot(&bytes, Signatures::Trust).ok()?;
-            if registry.genesis() != Some(genesis) || registry.size().get() > size {
-                return None;
-            }
-            if let Some(last) = size.checked_sub(1).filter(|last| *last >= registry.size().get()) {
-                registry.skip(LeafIndex::new(last).ok()?);
-            }
-            Some(registry)
-        });
+        let (ledger, damage) = Ledger::open(&path_of(&case), case.now())?;
+        if let Some(damage) = damage {
+            let detail = format!(
+                "the database of the replay cannot be gone on with: {damage}; everything is judged again"
+            );
+            case.alarm(LOST, REPLAY, &detail)?;
+        }
+        let registry = ledger.snapshot()?.and_then(|kept| restored(kept, genesis));
+        // What was judged and is not known to be in the tree of this log may be of another one.
+        let registry = registry
+            .filter(|registry| case.verified().is_some() || registry.size().get() <= case.facts().reached);
         if registry.is_none() {
             ledger.clear()?;
         }
         let registry = registry.unwrap_or_default();
         case.feed.join();
         case.set_judged(registry.size().get());
-        Ok(Some(Self { case, genesis, ledger, registry, stopped: false, waited: None, looked: None }))
+        let replay = Self { case, genesis, ledger, registry, stopped: false, waited: None, looked: None };
+        replay.recall_alarms()?;
+        Ok(Some(replay))
     }
 
     /// Judges what comes next.
@@ -130,6 +132,7 @@ impl Replay {
             Next::Entries(batch) => batch,
             Next::Missed(range) => match self.case.reread(&range) {
                 Ok(batch) => Arc::new(batch),
+                Err(RereadError::Forgotten(error)) => return Err(error),
                 Err(error) => {
                     self.ledger.commit()?;
                     tracing::info!(origin = self.case.origin(), %error, "entries to judge cannot be read now");
@@ -310,6 +313,19 @@ impl Replay {
         }
         self.ledger.commit()
     }
+}
+
+/// The registry as it was kept, at the size to which it was judged; `None` if it is none of this log.
+fn restored((size, bytes): (u64, Vec<u8>), genesis: Hash) -> Option<Registry> {
+    // Its statements were verified when they were judged; the snapshot has a hash of its own.
+    let mut registry = Registry::from_snapshot(&bytes, Signatures::Trust).ok()?;
+    if registry.genesis() != Some(genesis) || registry.size().get() > size {
+        return None;
+    }
+    if let Some(last) = size.checked_sub(1).filter(|last| *last >= registry.size().get()) {
+        registry.skip(LeafIndex::new(last).ok()?);
+    }
+    Some(registry)
 }
 
 fn path_of(case: &Case) -> PathBuf {

@@ -30,7 +30,13 @@ pub const HEADS: &str = "heads";
 pub const OWN: &str = "own-store";
 /// Sort of alarm: our database was lost.
 pub const LOST: &str = "state-lost";
-/// What such an alarm is about, where the watches are lost and nothing of what verifies.
+/// What [`LOST`] can be about: all that is verified.
+pub const DATABASE: &str = "database";
+/// What [`LOST`] can be about: where the replay is.
+pub const REPLAY: &str = "replay";
+/// What [`LOST`] can be about: which values were shown.
+pub const MEMORY: &str = "values";
+/// What [`LOST`] can be about: the watches, and nothing of what verifies.
 pub const LOST_WATCHES: &str = "watches";
 
 /// Sort of alarm: an entry that the log ought not to have admitted.
@@ -44,8 +50,11 @@ pub const STILL_SHOWN: &str = "still-shown";
 /// Sort of alarm: what is shown is not what the record commits to.
 pub const ALTERED: &str = "altered";
 
+/// Sort of alarm: something is not answered for too long, by a log that answers otherwise.
+pub const UNANSWERED: &str = "unanswered";
+
 /// Every sort.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     DAMAGE,
     UNSIGNED,
     WITHHELD,
@@ -63,6 +72,7 @@ pub const KINDS: [&str; 17] = [
     ERASED,
     STILL_SHOWN,
     ALTERED,
+    UNANSWERED,
 ];
 
 /// The file of a report, relative to the monitor's directory.

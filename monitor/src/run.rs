@@ -25,7 +25,7 @@ use crate::folder::{Folder, FolderError, read};
 use crate::follow::Follower;
 use crate::newsroom::{Newsroom, NewsroomError, NewsroomGauges};
 use crate::replay::Replay;
-use crate::report::LOST;
+use crate::report::{DATABASE, LOST};
 use crate::service::HttpService;
 use crate::source::Network;
 use crate::status::{Gauges, readiness, status_of};
@@ -171,7 +171,7 @@ fn recall_head(case: &Case, opened: &Opened) -> Result<(), CaseError> {
     };
     let detail =
         format!("{why}; everything is verified again, and must lead to the head that was verified before");
-    case.alarm(LOST, "database", &detail)
+    case.alarm(LOST, DATABASE, &detail)
 }
 
 /// Runs the monitor until it is told to stop, or has to. `ready` is told the addresses once both listeners answer.
@@ -281,18 +281,19 @@ impl Threads {
     ) -> Result<Self, MonitorError> {
         let (mut running, mut wake) = (Vec::new(), Vec::new());
         for case in &monitor.cases {
-            let (sender, woken) = sync_channel(1);
-            let follower = Follower::new(Arc::clone(case), shutdown.clone())?;
-            running.push(supervise("follower", failed, move || follower.run(&woken))?);
-            wake.push(sender);
-        }
-        for case in &monitor.cases {
+            // Before anything is verified: what was judged before is compared with what is verified now.
             let Some(replay) = Replay::open(Arc::clone(case))? else { continue };
             let ended = shutdown.clone();
             running.push(supervise("replay", failed, move || replay.run(&ended))?);
             let Some(values) = Values::open(Arc::clone(case), Arc::new(SystemRandom))? else { continue };
             let ended = shutdown.clone();
             running.push(supervise("values", failed, move || values.run(&ended))?);
+        }
+        for case in &monitor.cases {
+            let (sender, woken) = sync_channel(1);
+            let follower = Follower::new(Arc::clone(case), shutdown.clone())?;
+            running.push(supervise("follower", failed, move || follower.run(&woken))?);
+            wake.push(sender);
         }
         let (deliverer, ended) = (monitor.deliverer(), shutdown.clone());
         running.push(supervise("alerts", failed, move || deliverer.run(&ended))?);

@@ -41,6 +41,8 @@ pub struct LogStatus {
     pub signed: u64,
     /// Entries whose statements were judged; none where none are.
     pub judged: Option<u64>,
+    /// Attachments that are longer than `values.bytes_max`, and are not checked.
+    pub unchecked_attachments: u64,
     /// While there is a backlog: entries verified, or where all are, statements judged.
     pub entries_per_second: Option<u64>,
     /// Estimate.
@@ -95,6 +97,7 @@ fn log_status(case: &Case) -> LogStatus {
         reached: facts.reached,
         signed: facts.signed,
         judged: facts.judged,
+        unchecked_attachments: facts.unchecked,
         entries_per_second: pace.entries_per_second,
         seconds_left: pace.seconds_left,
         head_time: facts.head_time,
@@ -132,6 +135,7 @@ pub struct Gauges {
     others: IntGaugeVec,
     alarms: IntGaugeVec,
     evidence: IntGaugeVec,
+    unchecked: IntGaugeVec,
 }
 
 impl Gauges {
@@ -169,6 +173,10 @@ impl Gauges {
             ),
             alarms: by_log("daybook_monitor_alarms_open", "Alarms that are open."),
             evidence: by_log("daybook_monitor_evidence_files", "Evidence files about the log."),
+            unchecked: by_log(
+                "daybook_monitor_unchecked_attachments",
+                "Attachments that are longer than values.bytes_max, and are not checked.",
+            ),
         }
     }
 
@@ -194,6 +202,7 @@ impl Gauges {
             }
             self.alarms.with_label_values(&origin).set(gauge(log.alarms.len() as u64));
             self.evidence.with_label_values(&origin).set(gauge(log.evidence.len() as u64));
+            self.unchecked.with_label_values(&origin).set(gauge(log.unchecked_attachments));
         }
     }
 }

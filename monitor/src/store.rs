@@ -8,9 +8,11 @@
 //! lost with it: evidence and the last verified head of each log are files beside it ([`crate::folder`]).
 
 mod alarms;
+mod alerts;
 mod evidence;
 mod generation;
 mod heads;
+mod memory;
 mod receipts;
 
 use std::path::{Path, PathBuf};
@@ -20,17 +22,27 @@ use rusqlite::Connection;
 use tlog::hash::Hash;
 use tlog::ids::TreeSize;
 
-pub use alarms::{Alarm, AlarmRow, Alert};
+pub use alarms::{Alarm, AlarmRow};
+pub use alerts::Alert;
 pub use evidence::EvidenceRow;
 pub use heads::{LogRow, NewHead, RECALLED, Standing, WaitingHead};
 pub use receipts::ReceiptRow;
 
 /// What leads from each schema to the next, from version 1 on. A new database takes every step.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     ALTER TABLE evidence ADD COLUMN bytes BLOB;
     CREATE TABLE look (origin TEXT PRIMARY KEY, read_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 2;
-"];
+",
+    "
+    ALTER TABLE alert ADD COLUMN written_at INTEGER;
+    UPDATE alert SET written_at = delivered_at;
+    CREATE INDEX alert_unwritten ON alert(id) WHERE written_at IS NULL;
+    CREATE TABLE memory (origin TEXT PRIMARY KEY, made_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 3;
+",
+];
 /// The schema that this version reads and writes.
 const SCHEMA_VERSION: i64 = 1 + STEPS.len() as i64;
 
@@ -140,11 +152,7 @@ impl Store {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "journal_size_limit", 1 << 22)?;
-            let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-            if check != "ok" {
-                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-                return Err(rusqlite::Error::SqliteFailure(code, Some(check)));
-            }
+            check_pages(&connection)?;
             connection.pragma_query_value(None, "user_version", |row| row.get(0))
         };
         let found = set_up().map_err(failed)?;
@@ -170,6 +178,16 @@ impl Store {
         });
         result.map_err(|error| StoreError::Sqlite { path: self.path.clone(), error })
     }
+}
+
+/// Looks at every page, so that damage is known at the start and not when somebody comes upon it.
+pub(crate) fn check_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(found)))
 }
 
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
@@ -215,6 +233,8 @@ fn hashes(bytes: &[u8]) -> Vec<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::params;
+
     use super::*;
 
     #[test]
@@ -242,13 +262,21 @@ mod tests {
         old.execute_batch(SCHEMA).unwrap();
         let row = "INSERT INTO evidence VALUES ('00', 'log', 'log-two-roots', 'evidence/00.evidence', 7)";
         old.execute_batch(row).unwrap();
+        let alert =
+            "INSERT INTO alert (origin, kind, body, at, delivered_at) VALUES ('log', 'damage', ?1, 1, ?2)";
+        old.execute(alert, params!["told", 2]).unwrap();
+        old.execute(alert, params!["waits", None::<i64>]).unwrap();
         drop(old);
+        let bodies = |alerts: Vec<Alert>| alerts.into_iter().map(|alert| alert.body).collect::<Vec<_>>();
         for _ in 0..2 {
             let (store, opened) = Store::open(&path, 1).unwrap();
             assert_eq!(opened, Opened::Kept);
             let kept = store.evidence("log").unwrap();
             assert_eq!((kept.len(), kept[0].kind.as_str()), (1, "log-two-roots"));
             assert_eq!(store.evidence_bytes("00").unwrap(), None, "its file has them");
+            assert_eq!(bodies(store.unwritten_alerts(10).unwrap()), ["waits"]);
+            assert_eq!(bodies(store.alerts_after(0, 10).unwrap()), ["told", "waits"]);
+            assert_eq!(store.memory("log").unwrap(), None);
             store.set_read_at("log", 5).unwrap();
             assert_eq!(store.read_at("log").unwrap(), Some(5));
         }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use tlog::hash::Hash;
 use tlog::ids::{TreeHead, TreeSize};
-use tlog::tile::{Tile, TilePath};
+use tlog::tile::{Tile, TilePath, partial_tiles};
 use tlog::tree::Node;
 use tlog::verify_tiles::{
     AuthenticTiles, TilePlan, TilesError, consistency_nodes, plan_tiles, plan_whole_tiles,
@@ -33,13 +33,51 @@ pub enum Unproved {
     /// Not there.
     #[error("{0} is missing")]
     Missing(TilePath),
+    /// Not what such an object looks like.
+    #[error("{0}: {1}")]
+    Senseless(TilePath, SourceError),
     /// Not of the tree.
     #[error("{0}")]
     Wrong(#[from] TilesError),
 }
 
+impl Unproved {
+    /// The objects that it is about, if it is known which: one of them is missing or wrong.
+    #[must_use]
+    pub fn paths(&self) -> Vec<TilePath> {
+        match self {
+            Self::Missing(path)
+            | Self::Senseless(path, _)
+            | Self::Wrong(
+                TilesError::Length(path, _) | TilesError::NotInTree(path) | TilesError::Bundle(path, _),
+            ) => vec![*path],
+            Self::Wrong(TilesError::RightEdge(size)) => partial_tiles(*size).map(TilePath::Hashes).collect(),
+            Self::Read(_) | Self::Wrong(_) => Vec::new(),
+        }
+    }
+}
+
+/// Reads tiles; an answer that no log would give is found out one by one, so that it has a name.
+fn read(from: &impl Tiles, tiles: &[Tile]) -> Result<Vec<Option<Bytes>>, Unproved> {
+    let together = from.tiles(tiles);
+    if !together.as_ref().is_err_and(SourceError::is_senseless) {
+        return Ok(together?);
+    }
+    let mut found = Vec::with_capacity(tiles.len());
+    for tile in tiles {
+        match from.tiles(&[*tile]) {
+            Ok(mut one) => found.push(one.pop().flatten()),
+            Err(error) if error.is_senseless() => {
+                return Err(Unproved::Senseless(TilePath::Hashes(*tile), error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
 fn authenticate(from: &impl Tiles, plan: TilePlan) -> Result<AuthenticTiles, Unproved> {
-    let read = from.tiles(plan.tiles())?;
+    let read = read(from, plan.tiles())?;
     let mut bytes = Vec::with_capacity(read.len());
     for (tile, found) in plan.tiles().iter().zip(read) {
         bytes.push(found.ok_or(Unproved::Missing(TilePath::Hashes(*tile)))?);

@@ -131,6 +131,8 @@ pub struct Facts {
     pub judged: Option<u64>,
     /// Since when this process knows that something is to be done, in milliseconds since 1970.
     pub behind_since: Option<u64>,
+    /// Attachments that are too long to be checked.
+    pub unchecked: u64,
     /// When the tree grew last, as seen from here, in milliseconds since 1970.
     pub grown_at: Option<u64>,
 }

@@ -13,6 +13,7 @@ pub mod home;
 pub mod letters;
 pub mod liar;
 pub mod minimal;
+pub mod outside;
 pub mod records;
 pub mod road;
 pub mod served;

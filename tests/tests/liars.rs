@@ -293,7 +293,7 @@ fn a_tile_changed_beside_right_entries_is_damage_and_the_entries_are_verified() 
         let mut body = tree.object(path.parse().unwrap()).unwrap();
         body[5] ^= 1;
         scene.log.reply(path, Reply::Body(200, body));
-        scene.passes(&tree, State::Verified, &[]);
+        scene.passes(&tree, State::Damaged, &["damage"]);
     }
 }
 

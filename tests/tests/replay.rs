@@ -2,6 +2,7 @@
 //! to be there is found in a tree that is otherwise right.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -238,17 +239,79 @@ fn a_log_that_begins_otherwise_than_pinned_is_not_judged_and_not_called_right() 
     assert_eq!(scene.watch.alarms(), ["genesis"]);
 }
 
+fn with_an_inadmissible_entry() -> Tree {
+    let mut tree = good();
+    tree.push(country("GB", Some(leaf_hash(b"nothing")), "it follows nothing that was there"));
+    tree
+}
+
+const DATABASE: [&str; 3] = ["monitor.sqlite", "monitor.sqlite-wal", "monitor.sqlite-shm"];
+
+#[test]
+fn the_loss_of_the_database_does_not_make_an_inadmissible_entry_admissible() {
+    let (mut scene, tree) = (scene(pinned()), with_an_inadmissible_entry());
+    assert_eq!(scene.judge(&tree), State::Damaged);
+    scene.watch.end();
+    for file in DATABASE {
+        // Two of them may not be there.
+        let _ = std::fs::remove_file(scene.watch.dir().join(file));
+    }
+    scene.watch.restart();
+    assert_eq!(scene.judge(&tree), State::Damaged, "{:?}", scene.watch.verdict());
+    assert!(scene.watch.alarms().contains(&"inadmissible".to_owned()), "{:?}", scene.watch.alarms());
+}
+
+#[test]
+fn an_older_copy_of_the_database_does_not_make_an_inadmissible_entry_admissible() {
+    let (mut scene, tree) = (scene(pinned()), with_an_inadmissible_entry());
+    let before = tree.first(5);
+    assert_eq!(scene.judge(&before), State::Verified, "{:?}", scene.watch.verdict());
+    scene.watch.end();
+    let database = scene.watch.dir().join(DATABASE[0]);
+    let copy = std::fs::read(&database).expect("as in the fixture");
+    scene.watch.restart();
+    assert_eq!(scene.judge(&tree), State::Damaged);
+    scene.watch.end();
+    std::fs::write(&database, copy).expect("as in the fixture");
+    scene.watch.restart();
+    assert_eq!(scene.judge(&tree), State::Damaged, "{:?}", scene.watch.verdict());
+    assert_eq!(scene.watch.alarms(), ["inadmissible"]);
+    let alarms = scene.watch.case().store.alarms(LOG).expect("as in the fixture");
+    scene.watch.restart();
+    assert_eq!(scene.judge(&tree), State::Damaged);
+    assert_eq!(scene.watch.case().store.alarms(LOG).expect("as in the fixture"), alarms, "told once");
+}
+
+/// Damages a page in the middle of a database.
+fn break_middle_page(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("as in the fixture");
+    let pages = bytes.len() / 4096;
+    assert!(pages > 2, "{pages} pages");
+    bytes[pages / 2 * 4096] ^= 0x55;
+    std::fs::write(path, bytes).expect("as in the fixture");
+}
+
 #[test]
 fn a_lost_replay_is_made_again() {
     let mut scene = scene(pinned());
     let tree = good();
     assert_eq!(scene.judge(&tree), State::Verified);
-    scene.watch.end();
     let folder = scene.watch.dir().join("logs").join(sha256(LOG.as_bytes()).to_string());
     let path = folder.join("records.sqlite");
-    let mut bytes = std::fs::read(&path).expect("as in the fixture");
-    bytes[..64].fill(0x33);
-    std::fs::write(&path, bytes).expect("as in the fixture");
-    scene.watch.restart();
-    assert_eq!(scene.judge(&tree), State::Verified, "{:?}", scene.watch.verdict());
+    let breaks: [fn(&Path); 2] = [break_middle_page, |path| {
+        let mut bytes = std::fs::read(path).expect("as in the fixture");
+        bytes[..64].fill(0x33);
+        std::fs::write(path, bytes).expect("as in the fixture");
+    }];
+    for damage in breaks {
+        scene.watch.end();
+        damage(&path);
+        scene.watch.restart();
+        assert_eq!(scene.judge(&tree), State::Verified, "{:?}", scene.watch.verdict());
+        assert_eq!(scene.watch.alarms(), ["state-lost"], "it is said");
+        assert_eq!(scene.judge(&tree), State::Verified);
+        assert!(scene.watch.alarms().is_empty(), "everything is judged again");
+        // Each copy that is moved aside has a name of its own.
+        scene.watch.clock.advance(Duration::from_secs(1));
+    }
 }

@@ -79,6 +79,11 @@ pub(super) fn text_of(status: &Value) -> String {
                 lines.push(format!("  {}: {}: {}", part("answer"), part("url"), part("detail")));
             }
         }
+        if let Some(count) = log["unchecked_attachments"].as_u64().filter(|count| *count > 0) {
+            lines.push(format!(
+                "  {count} attachments are longer than `values.bytes_max`, and are not checked"
+            ));
+        }
         for file in log["evidence"].as_array().unwrap_or(&none) {
             let file = file.as_str().unwrap_or("");
             lines.push(format!(

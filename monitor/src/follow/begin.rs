@@ -33,7 +33,7 @@ impl Follower {
                 return Ok(());
             }
             Err(error) => {
-                self.damages.push(Damage::Tiles(head.size, error.to_string()));
+                self.damages.extend(Damage::of_tiles(head.size, &error));
                 return Ok(());
             }
         };

@@ -2,15 +2,9 @@
 
 use std::sync::Arc;
 
-use tlog::bundle;
-use tlog::hash::{Hash, leaf_hash};
-use tlog::tile::TilePath;
-
-use super::{Follower, RECHECKS_MAX, Shown};
+use super::{Follower, Shown};
 use crate::case::CaseError;
-use crate::rebuild::Damage;
-use crate::report::{BEHIND, DAMAGE, HEADS, LOST, LOST_WATCHES, STALE, UNREACHABLE};
-use crate::tiles::Tiles;
+use crate::report::{BEHIND, HEADS, LOST, LOST_WATCHES, MEMORY, STALE, UNREACHABLE};
 use crate::verdict::{State, backlog, is_silent, silence, staleness};
 
 impl Follower {
@@ -22,18 +16,14 @@ impl Follower {
         if case.store.has_room(case.origin())? {
             case.clear(HEADS, &[])?;
         }
-        for damage in &self.damages {
-            case.alarm(DAMAGE, &damage.subject(), &damage.to_string())?;
-        }
+        self.tell_damage()?;
         // Before anything is read again, which may take long.
         case.refresh_damage()?;
         if shown.largest.is_some() {
             let unread = self.unread.clone();
             if unread.is_none() {
                 case.note_read()?;
-                let mut still: Vec<String> = self.damages.iter().map(Damage::subject).collect();
-                still.extend(self.recheck()?);
-                case.clear(DAMAGE, &still)?;
+                self.recheck()?;
                 case.refresh_damage()?;
             }
             case.learn(|facts| facts.unread = unread);
@@ -57,8 +47,8 @@ impl Follower {
             case.clear(UNREACHABLE, &[])?;
         }
         if case.verdict().state == State::Verified && case.recalled()?.is_none() {
-            // Verification does not bring watches back.
-            case.clear(LOST, &[LOST_WATCHES.to_owned()])?;
+            // Verification brings neither watches back nor what was shown.
+            case.clear(LOST, &[LOST_WATCHES, MEMORY].map(str::to_owned))?;
         }
         self.note_backlog()
     }
@@ -80,47 +70,5 @@ impl Follower {
             return Ok(());
         }
         case.alarm(BEHIND, "log", &format!("{left}; it has not been caught up with for {} s", spent / 1000))
-    }
-
-    /// Looks again at objects that were damaged and lie under the verified head; those that still are.
-    fn recheck(&self) -> Result<Vec<String>, CaseError> {
-        let case = &self.case;
-        let Some(verified) = case.verified() else { return Ok(Vec::new()) };
-        let mut still = Vec::new();
-        let open = case.store.alarms(case.origin())?;
-        let open = open.iter().filter(|alarm| alarm.cleared_at.is_none() && alarm.kind == DAMAGE);
-        for (alarm, at) in open.zip(0..) {
-            let Ok(path) = alarm.subject.parse::<TilePath>() else { continue };
-            if path.index() * 256 + u64::from(path.width()) > verified.head().size.get() {
-                continue;
-            }
-            if at >= RECHECKS_MAX || !self.is_right(path) {
-                still.push(alarm.subject.clone());
-            }
-        }
-        Ok(still)
-    }
-
-    /// Whether the first source serves an object as the verified tree has it.
-    fn is_right(&self, path: TilePath) -> bool {
-        let tile = match path {
-            TilePath::Hashes(tile) => tile,
-            TilePath::Entries(bundle) => bundle.tile(),
-        };
-        let own = self.case.own_tiles();
-        let Ok(mut expected) = own.tiles(&[tile]) else { return false };
-        let read = self.case.sources.first().map(|source| source.read(&[path]));
-        let (Some(Some(expected)), Some(Ok(mut read))) = (expected.pop(), read) else { return false };
-        let Some(Some(bytes)) = read.pop() else { return false };
-        match path {
-            TilePath::Hashes(_) => bytes == expected,
-            TilePath::Entries(bundle) => {
-                let entries = bundle::entries(&bytes, bundle.width());
-                entries.is_ok_and(|entries| {
-                    let leaves = entries.iter().map(|entry| leaf_hash(entry));
-                    leaves.eq(expected.as_chunks::<32>().0.iter().map(|one| Hash::from_bytes(*one)))
-                })
-            }
-        }
     }
 }

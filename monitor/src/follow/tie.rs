@@ -25,7 +25,7 @@ pub(super) enum Tie {
     /// All of them are its beginning.
     Holds,
     /// Its tiles are missing or wrong.
-    Unknown(Damage),
+    Unknown(Vec<Damage>),
     /// Its tiles could not be read.
     Unread(String),
     /// One of them is not its beginning.
@@ -46,11 +46,8 @@ impl Follower {
         }
         let tiles = match self.tiles_for(target, &before) {
             Ok(tiles) => tiles,
-            Err(Unproved::Read(error)) if error.is_senseless() => {
-                return Ok(Tie::Unknown(Damage::Tiles(target.head().size, error.to_string())));
-            }
-            Err(Unproved::Read(error)) => return Ok(Tie::Unread(error.to_string())),
-            Err(error) => return Ok(Tie::Unknown(Damage::Tiles(target.head().size, error.to_string()))),
+            Err(Unproved::Read(error)) if !error.is_senseless() => return Ok(Tie::Unread(error.to_string())),
+            Err(error) => return Ok(Tie::Unknown(Damage::of_tiles(target.head().size, &error))),
         };
         for (known, at) in before.iter().zip(0..) {
             let Ok((found, _)) = tiles.consistency(known.head().size) else { continue };

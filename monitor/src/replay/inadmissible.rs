@@ -83,10 +83,20 @@ impl Replay {
             entry.index, entry.leaf, refused.code, refused.why
         );
         if count <= ALARMS_MAX + 1 {
+            self.ledger.set_alarm(entry.index, Some((&subject, &detail)))?;
             self.case.alarm(INADMISSIBLE, &subject, &detail)?;
             self.case.refresh_damage()?;
         }
         Ok(())
+    }
+
+    /// Raises the alarms again that are not open: they do not clear, and the database that has them may have been lost.
+    pub(super) fn recall_alarms(&self) -> Result<(), CaseError> {
+        let open = self.case.store.open_subjects(self.case.origin(), INADMISSIBLE)?;
+        let mut alarms = self.ledger.alarms()?;
+        alarms.retain(|(subject, _)| !open.contains_key(subject));
+        self.case.alarm_all(INADMISSIBLE, &alarms)?;
+        self.case.refresh_damage()
     }
 
     /// Looks again for evidence that could not be made when its entry was judged.
@@ -103,6 +113,7 @@ impl Replay {
                 Shown::Nothing => (),
                 Shown::Files(_) => {
                     // An evidence file says now what the alarm said.
+                    self.ledger.set_alarm(index, None)?;
                     self.case.clear_about(INADMISSIBLE, &[subject(index)])?;
                     self.case.refresh_damage()?;
                 }

@@ -14,17 +14,19 @@ use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
 
 use crate::case::{Case, CaseError};
-use crate::store::{StoreError, is_damage, move_aside, signed, unsigned};
+use crate::store::{StoreError, check_pages, is_damage, move_aside, signed, unsigned};
 
 /// Batches in one transaction.
 const BATCHES_MAX: u32 = 32;
 
 /// Version of the schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE chain (id BLOB PRIMARY KEY, at INTEGER NOT NULL, leaf BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE inadmissible (at INTEGER PRIMARY KEY, earlier INTEGER, open INTEGER NOT NULL DEFAULT 1) STRICT;
+    CREATE TABLE inadmissible (
+        at INTEGER PRIMARY KEY, earlier INTEGER, open INTEGER NOT NULL DEFAULT 1, subject TEXT, detail TEXT
+    ) STRICT;
     CREATE TABLE outside (at INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE erased (
         leaf BLOB NOT NULL, item TEXT NOT NULL, at INTEGER NOT NULL, tombstone BLOB NOT NULL,
@@ -34,7 +36,7 @@ const SCHEMA: &str = "
     CREATE TABLE mark (
         one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, snapshot BLOB NOT NULL
     ) STRICT;
-    PRAGMA user_version = 2;
+    PRAGMA user_version = 3;
 ";
 
 /// The database of one replay.
@@ -53,35 +55,37 @@ pub(super) struct LedgerHistory<'a> {
 }
 
 impl Ledger {
-    /// Opens the database, making it if there is none; a damaged one is moved aside and made anew.
-    pub(super) fn open(path: &Path, now: u64) -> Result<Self, CaseError> {
-        match Self::try_open(path) {
-            Err(rusqlite::Error::SqliteFailure(error, text))
-                if is_damage(&rusqlite::Error::SqliteFailure(error, text.clone())) =>
-            {
-                let aside = move_aside(path, now)?;
-                tracing::warn!(aside = %aside.display(), "the database of a replay was damaged; it is made anew");
-                Self::try_open(path)
-            }
-            other => other,
-        }
-        .map_err(|error| StoreError::Sqlite { path: path.to_owned(), error }.into())
+    /// Opens the database, making it if there is none. A damaged one is moved aside and made anew; what is said of it.
+    pub(super) fn open(path: &Path, now: u64) -> Result<(Self, Option<String>), CaseError> {
+        let failed = |error| CaseError::from(StoreError::Sqlite { path: path.to_owned(), error });
+        let damage = match Self::try_open(path) {
+            Ok(Some(ledger)) => return Ok((ledger, None)),
+            // Of another version: it is only a copy of what the log has.
+            Ok(None) => None,
+            Err(error) if is_damage(&error) => Some(error.to_string()),
+            Err(error) => return Err(failed(error)),
+        };
+        let aside = move_aside(path, now)?;
+        let made = Self::try_open(path).map_err(failed)?;
+        let ledger = made.ok_or_else(|| failed(rusqlite::Error::SqliteFailure(corrupt(), None)))?;
+        Ok((ledger, damage.map(|why| format!("it was damaged ({why}) and is now {}", aside.display()))))
     }
 
-    fn try_open(path: &Path) -> rusqlite::Result<Self> {
+    /// `None` for a database of another version.
+    fn try_open(path: &Path) -> rusqlite::Result<Option<Self>> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "journal_size_limit", 1 << 24)?;
+        check_pages(&connection)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
             0 => connection.execute_batch(&format!("BEGIN;{SCHEMA}COMMIT;"))?,
             VERSION => (),
-            // Of another version: it is only a cache.
-            _ => return Err(rusqlite::Error::SqliteFailure(corrupt(), None)),
+            _ => return Ok(None),
         }
-        Ok(Self { path: path.to_owned(), connection, batches: Cell::new(0) })
+        Ok(Some(Self { path: path.to_owned(), connection, batches: Cell::new(0) }))
     }
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CaseError> {
@@ -155,6 +159,25 @@ impl Ledger {
         self.begin()?;
         self.run(|connection| {
             connection.execute("UPDATE inadmissible SET open = 0 WHERE at = ?1", [signed(index)]).map(|_| ())
+        })
+    }
+
+    /// Notes what the alarm about an inadmissible entry says; nothing, once an evidence file says it.
+    pub(super) fn set_alarm(&self, index: u64, alarm: Option<(&str, &str)>) -> Result<(), CaseError> {
+        self.begin()?;
+        self.run(|connection| {
+            let query = "UPDATE inadmissible SET subject = ?2, detail = ?3 WHERE at = ?1";
+            let (subject, detail) = alarm.unzip();
+            connection.execute(query, params![signed(index), subject, detail]).map(|_| ())
+        })
+    }
+
+    /// What the alarms about inadmissible entries say, in order.
+    pub(super) fn alarms(&self) -> Result<Vec<(String, String)>, CaseError> {
+        self.run(|connection| {
+            let query = "SELECT subject, detail FROM inadmissible WHERE detail IS NOT NULL ORDER BY at";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            connection.prepare_cached(query)?.query_map([], row)?.collect()
         })
     }
 

@@ -4,7 +4,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::alarms::{Body, alert};
+use super::alerts::{Body, alert};
 use super::{Store, StoreError, signed};
 
 /// Evidence that was found.

@@ -58,6 +58,29 @@ pub struct Shown {
     pub findings: Vec<Finding>,
     /// What was shown, as it was committed to.
     pub items: BTreeSet<String>,
+    /// What is gone, and would be explained by a tombstone that the log names and that is not judged yet.
+    pub waiting: BTreeSet<String>,
+}
+
+impl Shown {
+    /// Whether it is not known yet what to make of this.
+    #[must_use]
+    pub fn waits_for(&self, item: &str) -> bool {
+        self.waiting.iter().any(|waiting| waiting == item || is_within(item, waiting))
+    }
+}
+
+/// What an answer about an attachment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It is as it must be.
+    Right,
+    /// Something is wrong.
+    Wrong(Finding),
+    /// A tombstone that the log names and that is not judged yet may explain it.
+    Waits,
+    /// Nothing that could be held against it; why.
+    Nothing(String),
 }
 
 impl Version<'_> {
@@ -138,7 +161,11 @@ impl Version<'_> {
     fn judge_claims(&self, claimed: &Claims, shown: &mut Shown) {
         for (item, tombstone) in &claimed.0 {
             let known = item.parse().ok().and_then(|item| self.erasures.of(&item)).is_some();
-            if known || tombstone.is_some_and(|index| index >= self.judged) {
+            if known {
+                continue;
+            }
+            if tombstone.is_some_and(|index| index >= self.judged) {
+                shown.waiting.insert(item.clone());
                 continue;
             }
             let detail = match tombstone {
@@ -147,6 +174,13 @@ impl Version<'_> {
             };
             shown.findings.push(self.finding(ERASED, item, &detail));
         }
+    }
+
+    /// Whether something that was shown is to be shown still.
+    #[must_use]
+    pub fn is_owed(&self, before: &BTreeSet<String>) -> bool {
+        let erased = |item: &str| item.parse().ok().and_then(|item| self.erasures.of(&item)).is_some();
+        before.iter().any(|item| !erased(item))
     }
 
     /// What was shown before, and is not any more.
@@ -189,27 +223,27 @@ pub fn judge_attachment(
     erased: bool,
     judged: u64,
     expected: impl FnOnce(&[u8]) -> Option<String>,
-) -> Option<Finding> {
-    let finding = |kind, detail: String| Some(Finding { kind, subject: path.to_owned(), detail });
+) -> Said {
+    let wrong = |kind, detail: String| Said::Wrong(Finding { kind, subject: path.to_owned(), detail });
     match answer {
         Answer::Here(_) if erased => {
-            finding(STILL_SHOWN, format!("the attachment {path} was erased, and is still shown"))
+            wrong(STILL_SHOWN, format!("the attachment {path} was erased, and is still shown"))
         }
-        Answer::Here(body) => {
-            let wrong = expected(body)?;
-            finding(ALTERED, format!("the attachment {path} is not what its record names: {wrong}"))
-        }
-        _ if erased => None,
+        Answer::Here(body) => match expected(body) {
+            Some(why) => wrong(ALTERED, format!("the attachment {path} is not what its record names: {why}")),
+            None => Said::Right,
+        },
+        _ if erased => Said::Right,
         Answer::Erased(body) => {
             let tombstone = serde_json::from_slice::<Value>(body).ok();
             let tombstone = tombstone.and_then(|body| body["tombstone"]["index"].as_u64());
             if tombstone.is_some_and(|index| index >= judged) {
-                return None;
+                return Said::Waits;
             }
-            finding(ERASED, format!("the attachment {path} is gone, and no tombstone erased it"))
+            wrong(ERASED, format!("the attachment {path} is gone, and no tombstone erased it"))
         }
         Answer::NotThere => {
-            finding(ERASED, format!("the attachment {path} is gone, and no tombstone says why"))
+            wrong(ERASED, format!("the attachment {path} is gone, and no tombstone says why"))
         }
     }
 }

@@ -269,6 +269,7 @@ pub(super) const TEXTS: Texts = Texts {
         ("erased", "Something is gone from {0}, and no tombstone erased it: {1}"),
         ("still-shown", "{0} still shows what a tombstone erased: {1}"),
         ("altered", "{0} shows something else than its records name: {1}"),
+        ("unanswered", "{0} answers otherwise, and has not answered for too long: {1}"),
         ("heads", "{0} has signed more heads than can be kept until they are verified"),
         ("own-store", "This monitor's own hashes of {0} were damaged, and are made again"),
         ("state-lost", "This monitor's own database was lost; {0} is verified again"),
