@@ -144,11 +144,12 @@ impl Judge {
         self.records.as_mut().map(RecordJudge::take_marks).unwrap_or_default()
     }
 
-    /// Takes note that the batch was committed; its leaves are now entries of the log, and the index has its marks.
-    pub fn committed(&mut self, size: TreeSize) {
+    /// Takes note that the batch was committed; its leaves are now entries of the log, and the index has its marks. So many
+    /// are published.
+    pub fn committed(&mut self, size: TreeSize, published: TreeSize) {
         self.committed = size;
         if let Some(records) = &mut self.records {
-            records.committed(size);
+            records.committed(size, published);
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Absent on purpose: entries of the batch at hand, which only [`crate::judge`] knows.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,6 +43,29 @@ impl LookupError {
             Self::Store(..) => "store",
             Self::IndexLies(_) => "index_lies",
         }
+    }
+}
+
+/// The entries of one bundle, as far as a tree has them.
+#[derive(Debug)]
+pub struct StoredBundle {
+    number: u64,
+    bytes: Vec<u8>,
+    places: Vec<Range<usize>>,
+}
+
+impl StoredBundle {
+    /// The entry of this index; none if it is in another bundle, or beyond the tree.
+    #[must_use]
+    pub fn entry(&self, index: LeafIndex) -> Option<&[u8]> {
+        let at = index.get().checked_sub(self.number * TILE_WIDTH)?;
+        self.bytes.get(self.places.get(usize::try_from(at).ok()?)?.clone())
+    }
+
+    /// How long the bundle is.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -140,6 +164,28 @@ impl Lookup {
         self.with_entries(index, size, copied)
     }
 
+    /// The bundle that holds entry `index`, as far as a tree of `size` entries goes, for readers of several of its entries.
+    ///
+    /// # Errors
+    /// [`LookupError::Store`] if the bundle is missing or damaged.
+    pub fn bundle(&self, index: LeafIndex, size: TreeSize) -> Result<StoredBundle, LookupError> {
+        let number = index.get() / TILE_WIDTH;
+        let path = bundle_of(index, size);
+        let (bytes, width) = self.read_object(path)?;
+        let entries = bundle::entries(&bytes, width)
+            .map_err(|error| LookupError::Store(path, format!("damaged ({error})")))?;
+        let within = usize::try_from(size.get() - number * TILE_WIDTH).unwrap_or(usize::MAX);
+        let mut end = 0;
+        let places = entries.iter().take(within).map(|entry| {
+            // Each entry comes after its length.
+            let start = end + size_of::<u16>();
+            end = start + entry.len();
+            start..end
+        });
+        let places = places.collect();
+        Ok(StoredBundle { number, bytes, places })
+    }
+
     fn with_entries<T>(
         &self,
         index: LeafIndex,
@@ -172,6 +218,25 @@ impl Lookup {
         let hash = bytes.as_chunks::<HASH_BYTES>().0.get((index.get() % TILE_WIDTH) as usize);
         hash.map(|hash| Hash::from_bytes(*hash))
             .ok_or_else(|| LookupError::Store(path, "too short".to_owned()))
+    }
+
+    /// An entry and its leaf hash, on which the bundle and the tile of hashes agree. For decisions that stand for ever: a bit
+    /// that has flipped in one of them is an error, and not a refusal of what is right.
+    ///
+    /// The two are not tied to the signed head here. That takes every tile on the way to the root and its right edge, some
+    /// thousand hashes an entry, where this takes one: too much between two commits.
+    ///
+    /// Cost: reads one bundle and one tile.
+    ///
+    /// # Errors
+    /// [`LookupError::Store`] if one of them is missing or damaged, or they differ.
+    pub fn checked(&self, index: LeafIndex, size: TreeSize) -> Result<(Hash, Vec<u8>), LookupError> {
+        let (entry, leaf) = (self.entry(index, size)?, self.leaf(index, size)?);
+        if leaf_hash(&entry) == leaf {
+            return Ok((leaf, entry));
+        }
+        let problem = format!("another, in entry {index}, than its tile of hashes says");
+        Err(LookupError::Store(bundle_of(index, size), problem))
     }
 
     /// The partial object may have been superseded by the full one in the meantime.

@@ -2,7 +2,7 @@
 //!
 //! Here the race on a key ends: of two statements that name the same `previous`, the one that comes first takes the
 //! place. What is asked about earlier entries is answered from the batch at hand, then from the index with its memory,
-//! and entries are read from the tree.
+//! and entries are read from the tree, where two copies have to agree.
 //!
 //! What the registry admits is then held against the time of the batch, where a delegated key has signed. That is no rule of
 //! the log: a replay, here or at a monitor's, asks the registry alone.
@@ -57,14 +57,14 @@ impl History for Before<'_> {
         let Some(end) = end else { return Ok(None) };
         let leaf = match end.leaf {
             Some(leaf) => leaf,
-            None => self.lookup.leaf(end.last, self.committed)?,
+            None => self.lookup.checked(end.last, self.committed)?.0,
         };
         Ok(Some(EntryRef { index: end.last, leaf }))
     }
 
     fn entry(&self, index: LeafIndex) -> Result<Option<Vec<u8>>, LookupError> {
         match index.get().checked_sub(self.committed.get()) {
-            None => self.lookup.entry(index, self.committed).map(Some),
+            None => self.lookup.checked(index, self.committed).map(|(_, entry)| Some(entry)),
             Some(at) => {
                 let pending = usize::try_from(at).ok().and_then(|at| self.batch.get(at));
                 Ok(pending.map(|pending| pending.entry.to_vec()))
@@ -161,11 +161,11 @@ impl RecordJudge {
         std::mem::take(&mut self.marks)
     }
 
-    /// The batch was committed, and the index has its marks.
-    pub fn committed(&mut self, size: TreeSize) {
+    /// The batch was committed, and the index has its marks. Readers see as much as is published.
+    pub fn committed(&mut self, size: TreeSize, published: TreeSize) {
         self.ends.get_mut().settle();
         if std::mem::take(&mut self.changed) {
-            self.views.push(size, Arc::new(self.registry.clone()));
+            self.views.push(size, Arc::new(self.registry.clone()), published);
         }
     }
 }

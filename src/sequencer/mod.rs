@@ -272,7 +272,7 @@ impl Sequencer {
         let fresh = parts.applier.apply(&objects, Applied { head: sealed.head, seq })?;
         sealed.objects.retain(|(path, _)| fresh.contains(path));
         parts.index.push(&marks, sealed.head)?;
-        parts.judge.committed(sealed.head.size);
+        parts.judge.committed(sealed.head.size, parts.heads.published().head().size);
         // Last, so that whoever searches up to this size finds the index and the bundles there.
         parts.heads.commit(sealed.head.size, time);
         let committed = Committed { checkpoint, time, seq, objects: sealed.objects, waiters: batch.waiters };

@@ -91,3 +91,36 @@ fn no_failing_disk_operation_loses_a_statement_or_breaks_a_chain() {
         }
     }
 }
+
+#[test]
+fn a_bit_flipped_in_the_tree_makes_no_honest_update_stale() {
+    let world = World::new(ORIGIN);
+    let office = Office::new("treasury.example");
+    let bench = Bench::of_records(&world);
+    let first = world.put(&office, "country", "GB", None, "{}");
+    let before = [world.enrol(&office), world.open(&office, "country"), first.clone()];
+    let mut running = bench.start().unwrap();
+    for statement in before {
+        let became = running.submit_statements(&[statement]).unwrap().unwrap();
+        assert!(became[0].index().is_some(), "{became:?}");
+    }
+    running.engine.housekeeper.finish().unwrap();
+    drop(running);
+    let second = world.put(&office, "country", "GB", previous(&first), r#"{"a":1}"#);
+    // After a start nothing is remembered, so the latest version is read from the tree.
+    for object in ["tile/0/000.p/4", "tile/entries/000.p/4"] {
+        let mut running = bench.start().unwrap();
+        let path = bench.dir().join("public").join(object);
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        let became = running.submit_statements(std::slice::from_ref(&second));
+        assert!(!matches!(became, Ok(Some(_))), "{object}: {became:?}");
+        drop(running);
+        std::fs::write(&path, &whole).unwrap();
+    }
+    let mut running = bench.start().unwrap();
+    let became = running.submit_statements(&[second]).unwrap().unwrap();
+    assert_eq!(became[0].index(), Some(4), "{became:?}");
+}

@@ -1,6 +1,7 @@
 //! Rules for `genesis`, `agency` and `dispute`, and what the first two change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tlog::ids::LeafIndex;
 use tlog::vkey::VerifierKey;
@@ -201,8 +202,8 @@ impl Registry {
         self.agency_mut(agency).latest = entry;
     }
 
-    fn agency_mut(&mut self, agency: &AgencyId) -> &mut AgencyState {
-        self.agencies.get_mut(agency).expect("a judged agency is there")
+    pub(super) fn agency_mut(&mut self, agency: &AgencyId) -> &mut AgencyState {
+        Arc::make_mut(self.agencies.get_mut(agency).expect("a judged agency is there"))
     }
 
     fn enrol(&mut self, entry: EntryRef, agency: &AgencyId, title: &Line, keys: &KeySet) {
@@ -214,7 +215,7 @@ impl Registry {
             keys: Vec::new(),
             registers: BTreeMap::new(),
         };
-        self.agencies.insert(agency.clone(), state);
+        self.agencies.insert(agency.clone(), Arc::new(state));
         self.bring_in_all(entry, agency, keys);
     }
 

@@ -22,6 +22,7 @@ mod registers;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tlog::hash::Hash;
 use tlog::ids::{LeafIndex, Origin, TreeSize};
@@ -136,15 +137,17 @@ pub struct AgencyState {
 }
 
 /// Everything about agencies, keys and registers that the entries so far say.
+///
+/// A copy shares agencies and statements with what it is a copy of, until one of the two changes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registry {
     size: u64,
     log: Option<Origin>,
     registrar: Option<AgencyId>,
-    agencies: BTreeMap<AgencyId, AgencyState>,
+    agencies: BTreeMap<AgencyId, Arc<AgencyState>>,
     keys: KeyRing,
     /// The statements that made all this, for snapshots.
-    made_by: Vec<(LeafIndex, Statement)>,
+    made_by: Vec<(LeafIndex, Arc<Statement>)>,
 }
 
 impl Registry {
@@ -180,13 +183,13 @@ impl Registry {
 
     /// All agencies, by identifier.
     pub fn agencies(&self) -> impl ExactSizeIterator<Item = (&AgencyId, &AgencyState)> {
-        self.agencies.iter()
+        self.agencies.iter().map(|(id, state)| (id, &**state))
     }
 
     /// One agency.
     #[must_use]
     pub fn agency(&self, agency: &AgencyId) -> Option<&AgencyState> {
-        self.agencies.get(agency)
+        self.agencies.get(agency).map(|state| &**state)
     }
 
     /// One register.
@@ -279,7 +282,7 @@ impl Registry {
             Body::Register(register) => self.apply_register(entry, register),
             Body::Record(_) | Body::Tombstone(_) | Body::Dispute(_) => {}
         }
-        self.made_by.push((entry.index, *statement));
+        self.made_by.push((entry.index, Arc::from(statement)));
     }
 
     /// Passes an entry that is not admissible, as a monitor must to judge those after it.

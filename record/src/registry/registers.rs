@@ -80,7 +80,7 @@ impl Registry {
     }
 
     pub(super) fn apply_register(&mut self, entry: EntryRef, body: &Register) {
-        let agency = self.agencies.get_mut(&body.agency).expect("a judged agency is there");
+        let agency = self.agency_mut(&body.agency);
         let before = agency.registers.remove(&body.register);
         let since = before.as_ref().map_or(entry, |state| state.since);
         let mut classes = before.map(|state| state.classes).unwrap_or_default();

@@ -113,7 +113,9 @@ impl Registry {
             if index < registry.size || index >= size.get() {
                 return Err(SnapshotError::Misplaced(index));
             }
-            registry.restore(index, entry, signatures)?;
+            let statement =
+                Statement::parse(entry).map_err(|error| SnapshotError::Statement(index, error))?;
+            registry.restore(index, statement, signatures)?;
         }
         if !reader.0.is_empty() {
             return Err(SnapshotError::Damaged);
@@ -122,8 +124,12 @@ impl Registry {
         Ok(registry)
     }
 
-    fn restore(&mut self, index: u64, entry: &[u8], signatures: Signatures) -> Result<(), SnapshotError> {
-        let statement = Statement::parse(entry).map_err(|error| SnapshotError::Statement(index, error))?;
+    fn restore(
+        &mut self,
+        index: u64,
+        statement: Statement,
+        signatures: Signatures,
+    ) -> Result<(), SnapshotError> {
         let place = LeafIndex::new(index).map_err(|_| SnapshotError::Damaged)?;
         let refused = |refusal| SnapshotError::Refused(index, refusal);
         let authentic = self.authenticate(statement, signatures).map_err(refused)?;
@@ -138,9 +144,17 @@ impl Registry {
         }
     }
 
+    /// The size with which the registry of the first `size` entries last changed: from there up to `size` it says the same.
+    #[must_use]
+    pub fn changed_at(&self, size: TreeSize) -> TreeSize {
+        let before = self.made_by.partition_point(|(index, _)| index.get() < size.get());
+        let last = before.checked_sub(1).map_or(0, |at| self.made_by[at].0.get() + 1);
+        TreeSize::new(last).expect("an entry has one after it")
+    }
+
     /// The registry as it was when the log had `size` entries.
     ///
-    /// Cost: as restoring a snapshot without signatures.
+    /// Cost: a judgement of each statement that changed it before, without signatures.
     ///
     /// # Panics
     /// If `size` is beyond the entries seen.
@@ -149,7 +163,7 @@ impl Registry {
         assert!(size <= self.size(), "the registry has not seen {size} entries");
         let mut registry = Self::new();
         for (index, statement) in self.made_by.iter().filter(|(index, _)| index.get() < size.get()) {
-            let restored = registry.restore(index.get(), &statement.to_bytes(), Signatures::Trust);
+            let restored = registry.restore(index.get(), Statement::clone(statement), Signatures::Trust);
             restored.expect("it was admitted before");
         }
         registry.size = size.get();

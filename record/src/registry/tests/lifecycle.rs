@@ -248,6 +248,10 @@ fn the_registry_at_an_earlier_size_is_the_one_that_was() {
     }
     assert_eq!(world.registry, full.registry);
     for registry in past {
-        assert_eq!(full.registry.at(registry.size()), registry);
+        let size = registry.size();
+        assert_eq!(full.registry.at(size), registry);
+        let changed = full.registry.changed_at(size);
+        assert!(changed <= size && full.registry.changed_at(changed) == changed);
+        assert!(full.registry.at(changed).agencies().eq(registry.agencies()), "the same from {changed} to {size}");
     }
 }
