@@ -208,6 +208,9 @@ pub struct Limits {
     /// Statements a second from one network (an IPv4 /24, an IPv6 /48); 0 for no limit. Raise it behind a reverse
     /// proxy.
     pub network_statements_per_second_max: u64,
+    /// Attachments on their way to one network at a time; 0 for as many as the log sends at all, which is 512. Raise it behind
+    /// a reverse proxy.
+    pub network_downloads_max: usize,
 }
 
 impl Default for Limits {
@@ -222,6 +225,7 @@ impl Default for Limits {
             attachment_bytes_max: ByteSize(64 << 20),
             agency_statements_per_second_max: 20_000,
             network_statements_per_second_max: 20_000,
+            network_downloads_max: 64,
         }
     }
 }

@@ -88,6 +88,12 @@ impl Problem {
         self.kind
     }
 
+    /// What to do about it, a sentence for people.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {

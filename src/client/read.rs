@@ -92,15 +92,14 @@ impl Client {
     pub fn agency(&self, agency: &AgencyId) -> Result<Option<AgencyFacts>, ClientError> {
         let path = format!("agencies/{agency}");
         let Some(document) = self.get_json(&path)? else { return Ok(None) };
+        let (keys, registers) = (self.whole(&document, "keys")?, self.whole(&document, "registers")?);
         let facts = || {
-            let list = |name: &str| document[name].as_array().cloned().unwrap_or_default();
-            let registers = list("registers");
             Some(AgencyFacts {
                 agency: agency.clone(),
                 title: document["title"].as_str()?.to_owned(),
                 quorum: u8::try_from(document["quorum"].as_u64()?).ok()?,
                 latest: entry_ref(&document["latest"])?,
-                keys: list("keys").iter().map(key_facts).collect::<Option<_>>()?,
+                keys: keys.iter().map(key_facts).collect::<Option<_>>()?,
                 registers: registers
                     .iter()
                     .filter_map(|one| Some(one["register"].as_str()?.to_owned()))
@@ -108,6 +107,25 @@ impl Client {
             })
         };
         facts().map(Some).ok_or_else(|| self.odd(&path, "no description of an agency"))
+    }
+
+    /// A list that an agency's document begins, and that goes on elsewhere.
+    fn whole(&self, document: &Value, name: &str) -> Result<Vec<Value>, ClientError> {
+        let list = |document: &Value| document[name].as_array().cloned().unwrap_or_default();
+        let mut all = list(document);
+        let mut next = document[format!("{name}_next")].as_str().map(str::to_owned);
+        while let Some(page) = next {
+            let path = page.trim_start_matches('/');
+            let base = path.split('?').next().unwrap_or_default();
+            let more = self.get_json(path)?.ok_or_else(|| self.odd(base, "404"))?;
+            let found = list(&more);
+            if found.is_empty() {
+                return Err(self.odd(base, "a list that goes on with nothing"));
+            }
+            all.extend(found);
+            next = more["next"].as_str().map(|query| format!("{base}?{query}"));
+        }
+        Ok(all)
     }
 
     /// A register; none if it is not open.

@@ -12,11 +12,13 @@ mod ct;
 mod error;
 mod events;
 pub mod health;
+mod html;
 mod limiter;
 mod page;
 mod proof;
 pub mod records;
 pub mod route;
+mod texts;
 mod tiles;
 
 use std::convert::Infallible;
@@ -42,8 +44,10 @@ use crate::reader::Reader;
 pub use answer::AnswerBody;
 use answer::{Answer, holding, length, without_body};
 use limiter::Limiter;
+use records::downloads::Downloads;
 use records::receipts::ReceiptDesk;
 use route::Route;
+use texts::Language;
 
 /// Requests that read the disk at the same time.
 const DISK_READS_MAX: usize = 32;
@@ -81,6 +85,7 @@ pub struct App {
     networks: Limiter<IpAddr>,
     agencies: Limiter<AgencyId>,
     desk: ReceiptDesk,
+    downloads: Arc<Downloads>,
 }
 
 impl std::fmt::Debug for App {
@@ -120,6 +125,7 @@ impl HttpService {
             networks: Limiter::new(limits.network_statements_per_second_max, Arc::clone(clock)),
             agencies: Limiter::new(limits.agency_statements_per_second_max, Arc::clone(clock)),
             desk: ReceiptDesk::default(),
+            downloads: Downloads::new(limits.network_downloads_max),
             log,
         }))
     }
@@ -140,14 +146,17 @@ impl App {
     async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let head = *request.method() == Method::HEAD;
         let queried = request.uri().query().is_some();
+        let reader = html::reads_pages(request.headers());
         let app = Arc::clone(&self);
         let outcome = app.route(request).await;
         let outcome = if head { outcome.map(without_body) } else { self.counted(outcome).await };
-        let mut answer = match outcome {
-            Ok(answer) => answer,
-            Err(problem) if head => without_body(problem.into_response().map(AnswerBody::Whole)),
-            Err(problem) => problem.into_response().map(AnswerBody::Whole),
-        };
+        let mut answer = outcome.unwrap_or_else(|problem| {
+            let said = match reader {
+                Some(language) => html::error_page(problem, language.texts()),
+                None => problem.into_response().map(AnswerBody::Whole),
+            };
+            if head { without_body(said) } else { said }
+        });
         if queried {
             answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
@@ -212,7 +221,7 @@ impl App {
             Route::Events => self.events(request.headers()),
             Route::Records(route) => self.records_route(route, request).await,
             Route::LogJson => Ok(self.page.json(&self.log.published())),
-            Route::Start => Ok(self.page.html(&self.log.published())),
+            Route::Start => Ok(self.page.html(&self.log.published(), Language::of(request.headers()))),
         }
     }
 

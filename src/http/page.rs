@@ -1,20 +1,18 @@
 //! The log's description of itself: `/log.json` for programs, `/` for people.
 //!
-//! Neither is evidence: whoever verifies uses keys and a policy that came another way. The page loads nothing
-//! from anywhere, and its content security policy says so.
+//! Neither is evidence: whoever verifies uses keys and a policy that came another way.
 
 use http::{HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tlog::bundle::ENTRY_BYTES_MAX;
-use tlog::hash::sha256;
 
-use super::answer::{Answer, Caching, answer, json};
+use super::answer::{Answer, Caching, json};
+use super::html::{escape, page, table};
+use super::texts::{Language, Start};
 use crate::config::Admission;
 use crate::heads::Published;
 use crate::log::Log;
-
-pub(super) const STYLE: &str = include_str!("page.css");
 
 /// What does not change while the log runs.
 pub(super) struct Page {
@@ -26,7 +24,6 @@ pub(super) struct Page {
     public_url: Option<String>,
     limits: LimitsJson,
     refresh_seconds: u64,
-    security_policy: HeaderValue,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -60,11 +57,6 @@ impl Page {
         let keys = log.signer.verifier_keys();
         let public_url = log.config.listen.public_url.clone();
         let policy = log.policy.to_bytes();
-        let style = sha256(STYLE.as_bytes()).to_base64();
-        let security_policy = format!(
-            "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'"
-        );
         Self {
             origin: log.signer.origin().to_string(),
             admission: log.admission,
@@ -78,7 +70,6 @@ impl Page {
                 batch_bytes_max: log.config.limits.batch_bytes_max.as_usize(),
             },
             refresh_seconds: log.config.checkpoint.refresh.0.as_secs(),
-            security_policy: HeaderValue::from_str(&security_policy).expect("the policy is a header value"),
         }
     }
 
@@ -102,36 +93,74 @@ impl Page {
         json(Caching::Second, &description)
     }
 
-    pub(super) fn html(&self, published: &Published) -> Answer {
+    pub(super) fn html(&self, published: &Published, language: Language) -> Answer {
+        let texts = language.texts();
+        let start = &texts.start;
         let head = published.head();
+        let takes = match self.admission {
+            Admission::Open => start.takes_bytes,
+            Admission::Records => start.takes_statements,
+        };
         let keys: String =
             self.keys.iter().map(|key| format!("<li><code>{}</code></li>", escape(key))).collect();
-        let takes = match self.admission {
-            Admission::Open => "any bytes, up to 65,535 at a time, from anyone who can reach it",
-            Admission::Records => "signed statements of <a href=\"/agencies\">enrolled agencies</a>",
-        };
-        let adding = match self.admission {
-            Admission::Open => ADDING,
-            Admission::Records => SUBMITTING,
-        };
-        let page = TEMPLATE
-            .replace("{style}", STYLE)
-            .replace("{adding}", adding)
-            .replace("{takes}", takes)
-            .replace("{size}", &grouped(head.size.get()))
-            .replace("{plain_size}", &head.size.to_string())
-            .replace("{root}", &head.root.to_base64())
-            .replace("{time}", &time(published))
-            .replace("{refresh}", &self.refresh_seconds.to_string())
-            .replace("{version}", env!("CARGO_PKG_VERSION"))
-            .replace("{keys}", &keys)
-            .replace("{policy}", &escape(&self.policy))
-            .replace("{origin}", &escape(&self.origin));
-        let mut answer = answer("text/html; charset=utf-8", Caching::Second, page);
-        let headers = answer.headers_mut();
-        headers.insert(header::CONTENT_SECURITY_POLICY, self.security_policy.clone());
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let time = time(published);
+        let facts = [
+            (texts.entries, grouped(head.size.get())),
+            (start.root_hash, format!("<code>{}</code>", head.root.to_base64())),
+            (start.signed, format!("<time datetime=\"{time}\">{time}</time>")),
+            (start.freshness, start.at_least_every.replace("{refresh}", &self.refresh_seconds.to_string())),
+        ];
+        let facts: String =
+            facts.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>\n")).collect();
+        let body = format!(
+            "<main>\n<h1>{}</h1>\n<p>{} {takes}</p>\n<dl>\n{facts}</dl>\n<h2>{}</h2>\n<p>{}</p>\n<pre>{}</pre>\n\
+             <p>{}</p>\n<pre>daybook fsck URL --policy policy.txt</pre>\n<p>{}</p>\n\
+             <pre>daybook verify FILE FILE.tlog-proof --policy policy.txt</pre>\n<h2>{}</h2>\n{}<h2>{}</h2>\n\
+             <ul>{keys}</ul>\n</main>\n<footer>Daybook {}</footer>\n",
+            escape(&self.origin),
+            start.what,
+            start.do_not_trust,
+            start.check_it,
+            escape(&self.policy),
+            start.check_all,
+            start.check_one,
+            start.what_is_here,
+            table(&[start.path, start.answer], &self.paths(start), texts),
+            start.keys,
+            env!("CARGO_PKG_VERSION"),
+        );
+        let title = format!("{} - {}", self.origin, start.heading);
+        let mut answer = page(Caching::Second, texts, &title, &body);
+        answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Language"));
         answer
+    }
+
+    /// What is here, a path and what it answers a line.
+    fn paths(&self, start: &Start) -> Vec<Vec<String>> {
+        let plain = |path: &str| format!("<code>{path}</code>");
+        let linked = |path: &str| format!("<a href=\"{path}\"><code>/{path}</code></a>");
+        let own = match self.admission {
+            Admission::Open => {
+                vec![(plain("POST /add"), start.add), (plain("POST /add-batch"), start.add_batch)]
+            }
+            Admission::Records => vec![
+                (linked("agencies"), start.agencies),
+                (plain("POST /records"), start.records),
+                (plain("POST /records/batch"), start.records_batch),
+            ],
+        };
+        let mut paths = vec![
+            (linked("checkpoint"), start.checkpoint),
+            (plain("/tile/..."), start.tiles),
+            (plain("/entry/INDEX"), start.entry),
+            (plain("/entry/by-hash/HEX"), start.entry_by_hash),
+            (plain("/proof/inclusion/INDEX/SIZE"), start.inclusion),
+            (plain("/proof/consistency/OLD/NEW"), start.consistency),
+            (linked("ct/v1/get-sth"), start.rfc),
+        ];
+        paths.extend(own);
+        paths.push((linked("log.json"), start.this_page));
+        paths.into_iter().map(|(path, answer)| vec![path, answer.to_owned()]).collect()
     }
 }
 
@@ -153,39 +182,9 @@ fn grouped(number: u64) -> String {
     out
 }
 
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
-}
-
-const ADDING: &str = "<tr><td><code>POST /add</code></td><td>add one entry: the body is the entry, the answer its \
-    index</td></tr>\n<tr><td><code>POST /add-batch</code></td><td>add many: each entry after its length in two \
-    bytes</td></tr>";
-
-const SUBMITTING: &str = "<tr><td><code>POST /records</code></td><td>add one signed statement; the answer is its \
-    receipt</td></tr>\n<tr><td><code>POST /records/batch</code></td><td>add a stream of them, each after its length in two \
-    bytes</td></tr>";
-
-const TEMPLATE: &str = include_str!("page.html");
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn markup_in_a_name_is_shown_and_not_obeyed() {
-        assert_eq!(escape("<b>&\"'"), "&lt;b&gt;&amp;&quot;&#39;");
-    }
 
     #[test]
     fn large_numbers_are_grouped() {

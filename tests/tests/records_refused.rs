@@ -56,6 +56,8 @@ impl Scene {
         let document = answer.json();
         assert_eq!((answer.status, &document["reason"]), (status, &reason.into()), "{document}");
         assert!(document["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{document}");
+        let at_fault = ["field", "signature", "line"].iter().any(|place| document.get(place).is_some());
+        assert!(at_fault, "it says what is at fault: {document}");
         let Ok(length) = u16::try_from(statement.len()) else { return };
         let body = [&length.to_be_bytes(), statement].concat();
         let answer = self.server().post("/records/batch", &body);

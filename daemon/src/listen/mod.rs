@@ -6,6 +6,7 @@
 //! | request body | the handler's, through [`body::read_body`]: size, idle time, total time |
 //! | a connection on which no byte moves | [`Limits::idle_timeout`] |
 //! | a client that reads too slowly | [`RATE_BYTES_PER_SECOND_MIN`] while a response waits for it |
+//! | a client that does not take one answer of many | the handler's, through [`HangUp`] |
 //! | connections | [`Limits::connections_max`], and [`Limits::connections_per_client_max`] for each address |
 //!
 //! Beyond the connection limits a connection is counted, told so (429 or 503) and closed. Shutdown lets requests finish within
@@ -36,6 +37,7 @@ use hyper_util::server::conn::auto;
 use prometheus::IntCounterVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::shutdown::Shutdown;
 use refuse::{Over, Refusals};
@@ -97,11 +99,25 @@ impl ListenMetrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Ends the connection that a request came on, with every request on it; the listener puts one into each request's
+/// extensions. For answers that their client does not take: bytes that move do not show that, where many answers share
+/// a connection.
+#[derive(Clone, Debug)]
+pub struct HangUp(Arc<Notify>);
+
+impl HangUp {
+    /// Ends the connection soon, counted as `slow`.
+    pub fn hang_up(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// A service that tells each request who sent it.
 #[derive(Clone)]
 struct Addressed<S> {
     service: S,
     client: ClientAddress,
+    hang_up: HangUp,
 }
 
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Addressed<S> {
@@ -111,6 +127,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Addressed<S> 
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.client);
+        request.extensions_mut().insert(self.hang_up.clone());
         self.service.call(request)
     }
 }
@@ -225,9 +242,16 @@ where
         metrics.count("accepted");
         // Small answers must not wait for the client's acknowledgement of the last one.
         let _ = stream.set_nodelay(true);
+        let hang_up = HangUp(Arc::new(Notify::new()));
+        let service = Addressed {
+            service: service.clone(),
+            client: ClientAddress(client.ip()),
+            hang_up: hang_up.clone(),
+        };
         let connection = Connection {
             builder: Arc::clone(&builder),
-            service: Addressed { service: service.clone(), client: ClientAddress(client.ip()) },
+            service,
+            hang_up,
             limits,
             shutdown: shutdown.clone(),
             metrics: metrics.clone(),
@@ -289,12 +313,14 @@ pub async fn serve_http2<I, S, B>(
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let builder = Arc::new(connection_builder(&limits).http2_only());
-    Connection { builder, service, limits, shutdown, metrics }.run(stream).await;
+    let hang_up = HangUp(Arc::new(Notify::new()));
+    Connection { builder, service, hang_up, limits, shutdown, metrics }.run(stream).await;
 }
 
 struct Connection<S> {
     builder: Arc<auto::Builder<TokioExecutor>>,
     service: S,
+    hang_up: HangUp,
     limits: Limits,
     shutdown: Shutdown,
     metrics: ListenMetrics,
@@ -330,6 +356,10 @@ where
                     return;
                 }
                 () = watch.too_slow(self.limits.idle_timeout) => {
+                    self.metrics.count("slow");
+                    return;
+                }
+                () = self.hang_up.0.notified() => {
                     self.metrics.count("slow");
                     return;
                 }

@@ -17,23 +17,21 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use daemon::problem::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use hyper::body::Incoming;
+use hyper::body::Incoming as Body;
 use record::erasable::AttachmentOpening;
 use tlog::hash::Hash;
 use tlog::ids::LeafIndex;
-use tokio::sync::mpsc;
 
-use super::blobs::{PIECES_MAX, download};
+use super::downloads::Place;
 use super::problem;
 use crate::http::add::check_kind;
 use crate::http::answer::{BYTES, Caching, json};
 use crate::http::{App, Outcome, error};
 use crate::records::lists::Lists;
 use crate::records::marks;
-use crate::space::SetAside;
 use crate::store::vault::VaultError;
 use crate::store::vault::attachments::KeepError;
-use crate::store::vault::file::Outgoing;
+use crate::store::vault::file::{Incoming, Outgoing};
 
 /// The header that carries what opens the commitment, up and down.
 pub(super) const ATTACHMENT_HEADER: HeaderName = HeaderName::from_static("daybook-attachment");
@@ -54,11 +52,7 @@ fn failed(cause: &dyn std::fmt::Display) -> Problem {
 }
 
 impl App {
-    pub(super) async fn put_attachment(
-        self: Arc<Self>,
-        commitment: Hash,
-        request: Request<Incoming>,
-    ) -> Outcome {
+    pub(super) async fn put_attachment(self: Arc<Self>, commitment: Hash, request: Request<Body>) -> Outcome {
         check_kind(request.headers(), &[BYTES])?;
         let upload = self.upload_note(&request, &format!("/blobs/{commitment}"))?;
         let opening = opening(request.headers())?;
@@ -75,13 +69,15 @@ impl App {
         }
         self.refuse_erased(opening.clone()).await?;
         let room = self.set_aside(upload.bytes)?;
-        let (pieces, incoming) = mpsc::channel(PIECES_MAX);
-        let app = Arc::clone(&self);
-        let written = tokio::task::spawn_blocking(move || app.keep_attachment(&opening, incoming, room));
-        let came = self.pass_on(request.into_body(), upload.bytes, pieces).await;
-        let written = written.await.map_err(|_| error::internal())?;
-        came?;
-        match written {
+        let begun = self
+            .run_blocking(move |app| Ok::<_, Problem>(app.records()?.vault.begin(&commitment, &*app.random)));
+        let begun = begun.await??.map_err(|cause| self.not_written(&cause))?;
+        let incoming = self.take_in(request.into_body(), upload.bytes, room, begun, Incoming::write).await?;
+        let written = self.run_blocking(move |app| {
+            let records = app.records()?;
+            Ok::<_, Problem>(records.vault.keep(incoming, &opening, records.now_seconds()))
+        });
+        match written.await?? {
             Ok(()) => {}
             Err(KeepError::OtherBytes { wanted, found }) => {
                 return Err(problem::other_bytes(&wanted, &found));
@@ -92,29 +88,6 @@ impl App {
         }
         let kept = serde_json::json!({ "commitment": commitment.to_string(), "bytes": upload.bytes });
         Ok(json(Caching::Never, &kept))
-    }
-
-    fn keep_attachment(
-        &self,
-        opening: &AttachmentOpening,
-        mut pieces: mpsc::Receiver<Option<Bytes>>,
-        mut room: SetAside,
-    ) -> Result<(), KeepError> {
-        let none = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let records = self.log.records.as_ref().ok_or_else(none)?;
-        let mut incoming = records.vault.begin(&opening.commitment(), &*self.random)?;
-        loop {
-            match pieces.blocking_recv() {
-                Some(Some(bytes)) => {
-                    incoming.write(&bytes)?;
-                    room.written(bytes.len() as u64)?;
-                }
-                Some(None) => break,
-                // Broken off: what came is dropped.
-                None => return Err(none().into()),
-            }
-        }
-        records.vault.keep(incoming, opening, records.now_seconds())
     }
 
     async fn refuse_erased(self: &Arc<Self>, opening: AttachmentOpening) -> Result<(), Problem> {
@@ -139,7 +112,7 @@ impl App {
         taken.map_err(|cause| failed(&cause))
     }
 
-    pub(super) async fn get_attachment(self: Arc<Self>, commitment: Hash) -> Outcome {
+    pub(super) async fn get_attachment(self: Arc<Self>, commitment: Hash, place: Place) -> Outcome {
         let found = self.run_blocking(move |app| app.find_attachment(&commitment)).await??;
         let (opening, mut outgoing) = match found {
             Found::Shown(found) => *found,
@@ -164,7 +137,7 @@ impl App {
             })?;
             Ok(chunk.map(Bytes::from))
         };
-        let mut answer = download(Caching::Never, opening.bytes, next);
+        let mut answer = self.download(place, Caching::Never, opening.bytes, next);
         let headers = answer.headers_mut();
         let opening = HeaderValue::from_str(&STANDARD.encode(opening.to_text()));
         headers.insert(ATTACHMENT_HEADER, opening.map_err(|_| error::internal())?);

@@ -1,7 +1,8 @@
 //! `PUT` and `GET /blobs/<sha256>`: public attachments. Erasable ones are at their commitments ([`super::attachments`]).
 //!
 //! An upload carries a note that a live key of an agency has signed ([`crate::records::upload`]). Its bytes go to the
-//! disk as they come, are hashed on the way, and have a name only once the hash is the name. `GET` streams them.
+//! disk as they come, are hashed on the way, and have a name only once the hash is the name. `GET` streams them
+//! ([`super::downloads`]).
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -9,24 +10,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use daemon::listen::body::BodyError;
 use daemon::problem::Problem;
-use http::{HeaderValue, Request, header};
+use http::{Extensions, HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tlog::hash::Hash;
-use tokio::sync::mpsc;
 
 use super::problem;
 use crate::http::add::{BODY_IDLE, check_kind};
-use crate::http::answer::{Answer, BYTES, Caching, answer, json, stream};
+use crate::http::answer::{BYTES, Caching, json};
 use crate::http::{App, Outcome, error};
 use crate::log::AddError;
 use crate::pool::SubmitError;
 use crate::records::upload::{UPLOAD_HEADER, Upload};
 use crate::space::SetAside;
-use crate::store::blobs::BlobError;
+use crate::store::blobs::{BlobError, Incoming as Blob};
 
-/// Pieces that wait between the network and the disk.
-pub(super) const PIECES_MAX: usize = 4;
+/// So many bytes of an upload are written at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes read from the disk at a time.
 const READ_BYTES: u64 = 64 * 1024;
 
@@ -77,79 +77,63 @@ impl App {
             return Err(problem::attachment_too_large(bytes_max));
         }
         let room = self.set_aside(upload.bytes)?;
-        let (pieces, incoming) = mpsc::channel(PIECES_MAX);
-        let app = Arc::clone(&self);
-        let written = tokio::task::spawn_blocking(move || app.keep_blob(&hash, incoming, room));
-        let came = self.pass_on(request.into_body(), upload.bytes, pieces).await;
-        let written = written.await.map_err(|_| error::internal())?;
-        came?;
-        match written {
-            Ok(bytes) => {
-                Ok(json(Caching::Never, &serde_json::json!({ "sha256": hash.to_string(), "bytes": bytes })))
+        let begun = self.run_blocking(|app| Ok::<_, Problem>(app.records()?.blobs.begin()));
+        let begun = begun.await??.map_err(|cause| self.not_written(&cause))?;
+        let incoming = self.take_in(request.into_body(), upload.bytes, room, begun, Blob::write).await?;
+        let bytes = incoming.bytes();
+        let kept = self.run_blocking(move |app| {
+            let records = app.records()?;
+            match records.blobs.finish(incoming, &hash, records.now_seconds()) {
+                Ok(()) => Ok(()),
+                Err(BlobError::OtherBytes { found, .. }) => Err(problem::other_bytes(&hash, &found)),
+                Err(BlobError::Io(cause)) => Err(app.not_written(&cause)),
             }
-            Err(BlobError::OtherBytes { found, .. }) => Err(problem::other_bytes(&hash, &found)),
-            Err(BlobError::Io(cause)) => Err(self.not_written(&cause)),
-        }
+        });
+        kept.await??;
+        Ok(json(Caching::Never, &serde_json::json!({ "sha256": hash.to_string(), "bytes": bytes })))
     }
 
-    /// Passes a body of so many bytes on. A body that ends early or goes on is not passed on to its end, and the bytes
-    /// that were are forgotten.
-    pub(super) async fn pass_on(
-        &self,
+    /// Writes a body of so many bytes to where it comes in, on a blocking thread whenever a piece has gathered; what waits
+    /// for the client is the request alone. Of a body that ends early or goes on, what came is dropped.
+    pub(super) async fn take_in<I: Send + 'static>(
+        self: &Arc<Self>,
         mut body: Incoming,
         expected: u64,
-        pieces: mpsc::Sender<Option<Bytes>>,
-    ) -> Result<(), Problem> {
-        let mut seen = 0;
-        loop {
+        mut room: SetAside,
+        mut incoming: I,
+        write: fn(&mut I, &[u8]) -> io::Result<()>,
+    ) -> Result<I, Problem> {
+        let (mut gathered, mut seen, mut ended) = (Vec::new(), 0_u64, false);
+        while !ended {
             let frame = tokio::time::timeout(BODY_IDLE, body.frame()).await;
             let frame = frame.map_err(|_| self.body_failed(BodyError::TooSlow))?;
-            let Some(frame) = frame else { break };
-            let bytes =
-                frame.map_err(|_| self.body_failed(BodyError::Broken))?.into_data().unwrap_or_default();
-            seen += bytes.len() as u64;
-            if seen > expected {
+            match frame {
+                Some(frame) => {
+                    let frame = frame.map_err(|_| self.body_failed(BodyError::Broken))?;
+                    gathered.extend_from_slice(&frame.into_data().unwrap_or_default());
+                }
+                None => ended = true,
+            }
+            if seen + gathered.len() as u64 > expected {
                 return Err(problem::other_length(expected));
             }
-            if pieces.send(Some(bytes)).await.is_err() {
-                // The disk has failed, and says so itself.
-                return Ok(());
+            if gathered.len() >= PIECE_BYTES || ended {
+                let piece = std::mem::take(&mut gathered);
+                seen += piece.len() as u64;
+                let wrote = self.run_blocking(move |_| {
+                    write(&mut incoming, &piece)?;
+                    room.written(piece.len() as u64)?;
+                    Ok((incoming, room))
+                });
+                (incoming, room) = wrote.await?.map_err(|cause: io::Error| self.not_written(&cause))?;
             }
         }
-        if seen != expected {
-            return Err(problem::other_length(expected));
-        }
-        let _ = pieces.send(None).await;
-        Ok(())
-    }
-
-    fn keep_blob(
-        &self,
-        hash: &Hash,
-        mut pieces: mpsc::Receiver<Option<Bytes>>,
-        mut room: SetAside,
-    ) -> Result<u64, BlobError> {
-        let none = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let records = self.log.records.as_ref().ok_or_else(none)?;
-        let mut incoming = records.blobs.begin()?;
-        loop {
-            match pieces.blocking_recv() {
-                Some(Some(bytes)) => {
-                    incoming.write(&bytes)?;
-                    room.written(bytes.len() as u64)?;
-                }
-                Some(None) => break,
-                // Broken off: what came is dropped.
-                None => return Err(none().into()),
-            }
-        }
-        let bytes = incoming.bytes();
-        records.blobs.finish(incoming, hash, records.now_seconds())?;
-        Ok(bytes)
+        if seen == expected { Ok(incoming) } else { Err(problem::other_length(expected)) }
     }
 
     /// A public attachment, or an erasable one by its commitment.
-    pub(super) async fn get_blob(self: Arc<Self>, name: Hash) -> Outcome {
+    pub(super) async fn get_blob(self: Arc<Self>, name: Hash, request: &Extensions) -> Outcome {
+        let place = self.download_place(request)?;
         let opened = self.run_blocking(move |app| {
             let blobs = &app.records()?.blobs;
             let failed = |cause: io::Error| {
@@ -159,39 +143,12 @@ impl App {
             let length = blobs.length(&name).map_err(failed)?;
             Ok::<_, Problem>(length.zip(blobs.open_blob(&name).map_err(failed)?))
         });
-        let Some((length, mut file)) = opened.await?? else { return self.get_attachment(name).await };
+        let Some((length, mut file)) = opened.await?? else { return self.get_attachment(name, place).await };
         let next = move || {
             let mut piece = Vec::new();
             file.by_ref().take(READ_BYTES).read_to_end(&mut piece)?;
             Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
         };
-        Ok(download(Caching::Forever, length, next))
+        Ok(self.download(place, Caching::Forever, length, next))
     }
-}
-
-/// An attachment piece by piece, read on a thread of its own. An error breaks the connection off.
-pub(super) fn download(
-    caching: Caching,
-    length: u64,
-    mut next: impl FnMut() -> io::Result<Option<Bytes>> + Send + 'static,
-) -> Answer {
-    let (pieces, body) = mpsc::channel(PIECES_MAX);
-    tokio::task::spawn_blocking(move || {
-        while let Some(piece) = next().transpose() {
-            let failed = piece.is_err();
-            if pieces.blocking_send(piece).is_err() || failed {
-                return;
-            }
-        }
-    });
-    let mut found = match length {
-        0 => answer(BYTES, caching, Bytes::new()),
-        _ => stream(BYTES, caching, body),
-    };
-    let headers = found.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    // What an agency uploads must never run as part of this site.
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-    found
 }

@@ -5,10 +5,11 @@
 //! | `route` | what a path means |
 //! | `post`, `batch`, `outcomes`, `receipts` | one statement, or a stream of them and its answer |
 //! | `blobs`, `attachments` | public attachments; erasable ones, until they are erased |
+//! | `downloads` | how both leave, slowly if need be |
 //! | `disclosures` | values outside the tree, until they are erased |
-//! | `query`, `read` | agencies, registers, records and histories, as JSON and CSV |
-//! | `pages`, `texts` | the same for people, in two languages |
-//! | `problem` | from a refusal to a problem document |
+//! | `query`, `read`, `forms` | agencies, registers, records and histories, as JSON and CSV |
+//! | `pages`, `record_pages` | the same for people, in two languages |
+//! | `problem`, `fault` | from a refusal to a problem document, which names what is at fault |
 //!
 //! In a log that takes any bytes nothing is at these paths.
 
@@ -16,6 +17,9 @@ mod attachments;
 mod batch;
 mod blobs;
 mod disclosures;
+pub(super) mod downloads;
+mod fault;
+mod forms;
 mod outcomes;
 mod pages;
 mod post;
@@ -23,8 +27,8 @@ mod problem;
 mod query;
 mod read;
 pub(super) mod receipts;
+mod record_pages;
 pub mod route;
-mod texts;
 
 use std::sync::Arc;
 
@@ -60,7 +64,7 @@ impl App {
                     false => self.put_blob(hash, request).await,
                 }
             }
-            RecordsRoute::Blob(hash) => self.get_blob(hash).await,
+            RecordsRoute::Blob(hash) => self.get_blob(hash, request.extensions()).await,
             RecordsRoute::Disclosures(leaf) if *request.method() == Method::PUT => {
                 self.put_disclosure(leaf, request).await
             }

@@ -7,27 +7,30 @@
 //! | 409 | `other-signatures` | `other_signatures`; with `latest` |
 //! | 409 | `clock` | `at_in_the_future`, `delegation_over`: by this log's clock, which is no rule of the log |
 //! | 409 | `shows-enough` | `shows_enough`: as many documents of a version as the log keeps |
-//! | 422 | `inadmissible` | the rule, such as `key_prefix`; with `field` where it is one |
+//! | 422 | `inadmissible` | the rule, such as `key_prefix` |
 //! | 424 | `attachment-missing` | `attachment_missing`: not a rule of the log, and no monitor's business |
 //! | 429 | `too-many` | |
+//!
+//! What is at fault, [`super::fault`] names.
 
 use daemon::config::ByteSize;
 use daemon::problem::Problem;
 use http::StatusCode;
 use record::ids::AgencyId;
-use record::registry::{Refusal, RefusalClass, Rule};
+use record::registry::{Refusal, RefusalClass};
 use tlog::hash::Hash;
 
+use super::fault::Fault;
 use crate::http::error::{self, sentence};
 use crate::records::Refused;
 use crate::records::admit::NotTaken;
-use crate::records::upload::UploadError;
+use crate::records::upload::{UPLOAD_HEADER, UploadError};
 use crate::store::vault::values::{VERSION_BYTES_MAX, VERSION_DOCUMENTS_MAX};
 
 pub(super) fn refused(refused: &Refused) -> Problem {
     let detail = sentence(&refused.to_string());
     let (status, kind, title) = match refused {
-        Refused::Late(_) => return clock(detail, refused.code()),
+        Refused::Late(_) => return Fault::of_refused(refused).tell(clock(detail, refused.code())),
         Refused::OtherSignatures(_) => (StatusCode::CONFLICT, "other-signatures", "Known text"),
         Refused::Registry(refusal) => match refusal.class() {
             RefusalClass::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed", "Not allowed"),
@@ -36,12 +39,9 @@ pub(super) fn refused(refused: &Refused) -> Problem {
         },
     };
     let problem = Problem::new(status, kind, title, detail).with("reason", refused.code());
+    let problem = Fault::of_refused(refused).tell(problem);
     match refused {
         Refused::Registry(Refusal::Stale(None)) => problem.with("latest", serde_json::Value::Null),
-        Refused::Registry(Refusal::Inadmissible(rule)) => match field_of(rule) {
-            Some(field) => problem.with("field", field),
-            None => problem,
-        },
         _ => problem,
     }
 }
@@ -56,16 +56,14 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
             let problem =
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "inadmissible", "Inadmissible", detail)
                     .with("reason", code);
-            match form.path() {
-                Some(path) => problem.with("field", path),
-                None => problem,
-            }
+            Fault::of_form(form).tell(problem)
         }
         NotTaken::Early(_) => clock(detail, code).with("field", "/at"),
         NotTaken::AttachmentMissing { name, hash } => {
             let title = "Attachment missing";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
                 .with("reason", code)
+                .with("field", "/attachments")
                 .with("attachment", name.as_str())
                 .with("upload", format!("/blobs/{hash}"))
         }
@@ -73,12 +71,14 @@ pub(super) fn not_taken(reason: &NotTaken) -> Option<Problem> {
             let title = "Attachment erased";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-missing", title, detail)
                 .with("reason", code)
+                .with("field", "/attachments")
                 .with("attachment", name.as_str())
         }
         NotTaken::AttachmentLength { name, .. } | NotTaken::AttachmentOther { name, .. } => {
             let title = "Attachment differs";
             Problem::new(StatusCode::FAILED_DEPENDENCY, "attachment-differs", title, detail)
                 .with("reason", code)
+                .with("field", "/attachments")
                 .with("attachment", name.as_str())
         }
         NotTaken::Blobs(_) | NotTaken::Vault(_) | NotTaken::Erase(_) | NotTaken::Lookup(_) => return None,
@@ -89,39 +89,19 @@ fn clock(detail: String, reason: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, "clock", "Clock", detail).with("reason", reason)
 }
 
-/// JSON Pointer to the field of the statement that breaks the rule, where it is one field's fault.
-fn field_of(rule: &Rule) -> Option<String> {
-    let field = match rule {
-        Rule::OtherLog(_) => "/log",
-        Rule::UnknownAgency(_) | Rule::AgencyExists(_) => "/agency",
-        Rule::KeyTaken(_) | Rule::NameTaken(_) | Rule::NotLive(_) | Rule::TooManyKeys(_) => "/keys",
-        Rule::QuorumUnreachable { .. } => "/quorum",
-        Rule::UnknownRegister(_) => "/register",
-        Rule::KeyNotOpaque | Rule::KeyPrefix(_) => "/key",
-        Rule::TitleNotAllowed => "/title",
-        Rule::Schema => "/schema",
-        Rule::NothingToWithdraw => "/action",
-        Rule::SealedLeaves(_) => "/sealed/leaves",
-        Rule::AttachmentClass(_) => "/attachments",
-        Rule::TombstoneEntry(_) => "/entry",
-        Rule::NothingToErase(_) => "/erased",
-        Rule::DisputeKey(_) => "/key",
-        Rule::DisputeRange => "/to",
-        Rule::FieldUndeclared(path, _) | Rule::FieldType(path, _) | Rule::FieldRequired(path) => path,
-        _ => return None,
-    };
-    Some(field.to_owned())
-}
-
 /// Status 403: the upload is nobody's who may.
 pub(super) fn upload(reason: &UploadError) -> Problem {
     let detail = sentence(&reason.to_string());
-    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail).with("reason", reason.code())
+    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail)
+        .with("reason", reason.code())
+        .with("header", UPLOAD_HEADER)
 }
 
 pub(super) fn not_the_agencys(agency: &AgencyId) -> Problem {
     let detail = format!("The record is not one of {agency}'s.");
-    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail).with("reason", "other_agency")
+    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail)
+        .with("reason", "other_agency")
+        .with("header", UPLOAD_HEADER)
 }
 
 pub(super) fn attachment_too_large(bytes_max: u64) -> Problem {

@@ -1,32 +1,28 @@
-//! Agencies, registers and records as JSON and CSV; as pages for people in `pages.rs`.
+//! Agencies, registers and records: which question a path asks, and the answer in the form that is wanted. Pages of entries
+//! are written by [`super::forms`], pages for people by [`super::pages`].
 //!
-//! ```text
-//! {"tree_size":42,"items":[{"index":7,"leaf_hash":"...","kind":"record","statement":{...}}],"next":"from=8"}
-//! ```
-//!
-//! `statement` is the second line of the statement as it is in the leaf. The receipt of an item is at
-//! `/entry/<index>`, with `Accept: text/plain`.
+//! Agencies, keys and registers are in memory. They are listed in parts, by the index of the entry that brought each in.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use daemon::problem::Problem;
 use http::{HeaderMap, header};
 use record::ids::{AgencyId, RegisterId};
-use record::json::Value as Json;
-use record::registry::{AgencyState, Grant, KeyState};
-use record::statement::{Body, EntryRef};
+use record::registry::{AgencyState, Chain, Grant, KeyState, RegisterState};
+use record::statement::EntryRef;
 use serde_json::{Value, json};
 
-use super::pages::Language;
-use super::query::{Item, Page, Query, View};
+use super::forms;
+use super::query::{PAGE_BYTES_MAX, PAGE_FOR_PEOPLE_BYTES_MAX, Part, Query, View};
 use super::route::{RecordsRoute, RegisterView};
 use crate::csv::row;
-use crate::http::answer::{Answer, Caching, answer, json as json_answer, prefers};
+use crate::http::answer::{Answer, Caching, json as json_answer, prefers};
+use crate::http::texts::Language;
 use crate::http::{App, Outcome, error};
 use crate::records::marks;
 
-const CSV: &str = "text/csv; charset=utf-8";
+/// Keys and registers that an agency's own page shows; the rest is under `/keys` and `/registers`.
+const SHOWN_MAX: usize = 1000;
 
 /// How a list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +45,19 @@ impl Form {
             Self::Json
         }
     }
+
+    fn page_bytes_max(self) -> usize {
+        match self {
+            Self::Html(_) => PAGE_FOR_PEOPLE_BYTES_MAX,
+            Self::Json | Self::Csv => PAGE_BYTES_MAX,
+        }
+    }
 }
+
+/// Agencies, keys or registers, and where they go on.
+pub(super) type Agencies<'a> = Part<(&'a AgencyId, &'a AgencyState)>;
+pub(super) type Keys<'a> = Part<&'a KeyState>;
+pub(super) type Registers<'a> = Part<(&'a RegisterId, &'a RegisterState)>;
 
 impl App {
     pub(super) async fn read(
@@ -67,10 +75,18 @@ impl App {
     }
 
     fn read_now(&self, route: &RecordsRoute, query: Query, form: Form) -> Outcome {
-        let view = self.view(query)?;
+        let view = self.view(query)?.with_page_bytes_max(form.page_bytes_max());
         match route {
-            RecordsRoute::Agencies => Ok(agencies(self, &view, form)),
+            RecordsRoute::Agencies => Ok(agencies(self, &view, query, form)),
             RecordsRoute::Agency(id) => agency(self, &view, id, query, form),
+            RecordsRoute::AgencyKeys(id) => {
+                let state = agency_of(&view, id)?;
+                Ok(keys(self, &view, (id, state), query, form))
+            }
+            RecordsRoute::AgencyRegisters(id) => {
+                let state = agency_of(&view, id)?;
+                Ok(registers(self, &view, (id, state), query, form))
+            }
             RecordsRoute::Register(agency, register, what) => {
                 if view.registry.register(agency, register).is_none() {
                     return Err(no_register(&view, agency, register));
@@ -89,6 +105,11 @@ fn no_register(view: &View<'_>, agency: &AgencyId, register: &RegisterId) -> Pro
     ))
 }
 
+fn agency_of<'a>(view: &'a View<'_>, id: &AgencyId) -> Result<&'a AgencyState, Problem> {
+    let none = || error::not_there(format!("The log has no agency {id} in its first {} entries.", view.size));
+    view.registry.agency(id).ok_or_else(none)
+}
+
 fn entry_ref(entry: EntryRef) -> Value {
     json!({ "index": entry.index.get(), "leaf_hash": entry.leaf.to_string() })
 }
@@ -104,7 +125,7 @@ fn agency_json(id: &AgencyId, state: &AgencyState) -> Value {
 }
 
 /// What a key may do, in one word.
-pub(super) fn grant(grant: &Grant) -> &'static str {
+fn grant(grant: &Grant) -> &'static str {
     match grant {
         Grant::Officer => "officer",
         Grant::Publisher => "publisher",
@@ -122,50 +143,127 @@ fn key_json(state: &KeyState) -> Value {
     })
 }
 
-fn agencies(app: &App, view: &View<'_>, form: Form) -> Answer {
+fn register_json((register, state): (&RegisterId, &RegisterState)) -> Value {
+    let title = state.definition.title.as_str();
+    json!({ "register": register.as_str(), "title": title, "latest": entry_ref(state.latest) })
+}
+
+fn agencies(app: &App, view: &View<'_>, query: Query, form: Form) -> Answer {
+    let part: Agencies<'_> = query.part(view.registry.agencies(), |(_, state)| state.since.index.get());
     match form {
-        Form::Html(language) => app.agencies_page(view, language),
+        Form::Html(language) => app.agencies_page(view, &part, language),
         Form::Csv => {
             let mut out = row(&["agency", "title", "quorum", "since", "latest"]);
-            for (id, state) in view.registry.agencies() {
+            for (id, state) in part.all {
                 let (since, latest) = (state.since.index.to_string(), state.latest.index.to_string());
                 let quorum = state.quorum.to_string();
                 out.push_str(&row(&[id.as_str(), state.title.as_str(), &quorum, &since, &latest]));
             }
-            answer(CSV, Caching::Never, out)
+            forms::table(out, part.next)
         }
         Form::Json => {
             let agencies: Vec<Value> =
-                view.registry.agencies().map(|(id, state)| agency_json(id, state)).collect();
+                part.all.into_iter().map(|(id, state)| agency_json(id, state)).collect();
             let registrar = view.registry.registrar().map(AgencyId::as_str);
-            let body = json!({ "tree_size": view.size.get(), "registrar": registrar, "agencies": agencies });
+            let body = json!({
+                "tree_size": view.size.get(),
+                "registrar": registrar,
+                "agencies": agencies,
+                "next": part.next,
+            });
+            json_answer(Caching::Never, &body)
+        }
+    }
+}
+
+fn keys_of<'a>(view: &'a View<'_>, id: &AgencyId, query: Query) -> Keys<'a> {
+    query.part(view.registry.keys_of(id), |state| state.since.get())
+}
+
+fn registers_of(state: &AgencyState, query: Query) -> Registers<'_> {
+    query.part(state.registers(), |(_, state)| state.since.index.get())
+}
+
+fn keys(
+    app: &App,
+    view: &View<'_>,
+    (id, state): (&AgencyId, &AgencyState),
+    query: Query,
+    form: Form,
+) -> Answer {
+    let part = keys_of(view, id, query);
+    match form {
+        Form::Html(language) => app.keys_page(view, (id, state), &part, language),
+        Form::Csv => {
+            let mut out = row(&["key", "grant", "since", "until"]);
+            for state in part.all {
+                let until = state.end.map(|end| end.index().to_string()).unwrap_or_default();
+                let since = state.since.to_string();
+                out.push_str(&row(&[state.key.to_string().as_str(), grant(&state.grant), &since, &until]));
+            }
+            forms::table(out, part.next)
+        }
+        Form::Json => {
+            let keys: Vec<Value> = part.all.into_iter().map(key_json).collect();
+            let size = view.size.get();
+            let body = json!({ "tree_size": size, "agency": id.as_str(), "keys": keys, "next": part.next });
+            json_answer(Caching::Never, &body)
+        }
+    }
+}
+
+fn registers(
+    app: &App,
+    view: &View<'_>,
+    (id, state): (&AgencyId, &AgencyState),
+    query: Query,
+    form: Form,
+) -> Answer {
+    let part = registers_of(state, query);
+    match form {
+        Form::Html(language) => app.registers_page(view, (id, state), &part, language),
+        Form::Csv => {
+            let mut out = row(&["register", "title", "since", "latest"]);
+            for (register, state) in part.all {
+                let (since, latest) = (state.since.index.to_string(), state.latest.index.to_string());
+                out.push_str(&row(&[register.as_str(), state.definition.title.as_str(), &since, &latest]));
+            }
+            forms::table(out, part.next)
+        }
+        Form::Json => {
+            let registers: Vec<Value> = part.all.into_iter().map(register_json).collect();
+            let body = json!({
+                "tree_size": view.size.get(),
+                "agency": id.as_str(),
+                "registers": registers,
+                "next": part.next,
+            });
             json_answer(Caching::Never, &body)
         }
     }
 }
 
 fn agency(app: &App, view: &View<'_>, id: &AgencyId, query: Query, form: Form) -> Outcome {
-    let none = || error::not_there(format!("The log has no agency {id} in its first {} entries.", view.size));
-    let state = view.registry.agency(id).ok_or_else(none)?;
+    let state = agency_of(view, id)?;
     let page = view.page(&marks::agency(id.as_str()), query)?;
-    Ok(match form {
-        Form::Html(language) => app.agency_page(view, id, state, &page, language),
-        Form::Csv => answer(CSV, Caching::Never, csv(&page.items)),
+    let shown = query.of_the_first(SHOWN_MAX);
+    let (keys, registers) = (keys_of(view, id, shown), registers_of(state, shown));
+    match form {
+        Form::Html(language) => app.agency_page(view, (id, state), (&keys, &registers), &page, language),
+        Form::Csv => forms::csv(page),
         Form::Json => {
             let mut body = agency_json(id, state);
+            let rest = |next: &Option<String>, what: &str| -> Value {
+                next.as_ref().map(|next| format!("/agencies/{id}/{what}?{next}")).into()
+            };
             body["tree_size"] = view.size.get().into();
-            body["keys"] = view.registry.keys_of(id).map(key_json).collect();
-            body["registers"] = state
-                .registers()
-                .map(|(register, state)| {
-                    let title = state.definition.title.as_str();
-                    json!({ "register": register.as_str(), "title": title, "latest": entry_ref(state.latest) })
-                })
-                .collect();
-            with_page(&mut body, &page);
-            json_answer(Caching::Never, &body)
+            body["keys_next"] = rest(&keys.next, "keys");
+            body["keys"] = keys.all.into_iter().map(key_json).collect();
+            body["registers_next"] = rest(&registers.next, "registers");
+            body["registers"] = registers.all.into_iter().map(register_json).collect();
+            forms::list(&body, &page)
         }
-    })
+    }
 }
 
 fn register_view(
@@ -175,32 +273,30 @@ fn register_view(
     query: Query,
     form: Form,
 ) -> Outcome {
-    let list = marks::register(agency.as_str(), register.as_str());
     let page = match what {
         RegisterView::Register => return register_itself(app, view, (agency, register), query, form),
-        RegisterView::Entries => view.page(&list, query)?,
+        RegisterView::Record(key) => {
+            let entry = view.record(agency, register, key)?;
+            return match form {
+                Form::Json => forms::item(&json!({ "tree_size": view.size.get() }), &entry),
+                Form::Csv => forms::csv(view.alone(entry)),
+                Form::Html(language) => app.record_page(view, (agency, register), &entry, language),
+            };
+        }
+        RegisterView::Entries => view.page(&marks::register(agency.as_str(), register.as_str()), query)?,
         RegisterView::Records => view.records(agency, register, query)?,
-        RegisterView::Record(key) => Page { items: vec![view.record(agency, register, key)?], next: None },
         RegisterView::History(key) => {
-            let latest = view.record(agency, register, key)?;
-            let chain = record::registry::Chain::of(latest.statement.body());
+            // So that a key which never was is told apart from an empty page.
+            view.record(agency, register, key)?;
+            let chain = Chain::Record(agency.clone(), register.clone(), key.clone());
             view.page(&marks::chain(&chain), query)?
         }
     };
-    Ok(match (form, what) {
-        (Form::Csv, _) => answer(CSV, Caching::Never, csv(&page.items)),
-        (Form::Json, RegisterView::Record(_)) => {
-            let mut body = page.items.first().map(item_json).unwrap_or_default();
-            body["tree_size"] = view.size.get().into();
-            json_answer(Caching::Never, &body)
-        }
-        (Form::Json, _) => {
-            let mut body = json!({ "tree_size": view.size.get() });
-            with_page(&mut body, &page);
-            json_answer(Caching::Never, &body)
-        }
-        (Form::Html(language), _) => app.list_page(view, (agency, register, what), &page, language)?,
-    })
+    match form {
+        Form::Csv => forms::csv(page),
+        Form::Json => forms::list(&json!({ "tree_size": view.size.get() }), &page),
+        Form::Html(language) => app.list_page(view, (agency, register, what), &page, language),
+    }
 }
 
 fn register_itself(
@@ -214,68 +310,17 @@ fn register_itself(
     let state = view.registry.register(agency, register).ok_or_else(none)?;
     if let Form::Html(language) = form {
         let page = view.records(agency, register, query)?;
-        return Ok(app.register_page(view, state, &page, language));
+        return app.register_page(view, state, &page, language);
     }
-    let definition = view.item(state.latest.index)?;
+    let definition = view.entry(state.latest.index)?;
     if form == Form::Csv {
-        return Ok(answer(CSV, Caching::Never, csv(&[definition])));
+        return forms::csv(view.alone(definition));
     }
-    let mut body = item_json(&definition);
-    body["tree_size"] = view.size.get().into();
-    body["since"] = entry_ref(state.since);
-    body["entries"] = view.length(&marks::register(agency.as_str(), register.as_str()))?.into();
-    body["records"] = view.length(&marks::keys(agency.as_str(), register.as_str()))?.into();
-    Ok(json_answer(Caching::Never, &body))
-}
-
-fn item_json(item: &Item) -> Value {
-    let body = item.statement.body();
-    json!({
-        "index": item.index.get(),
-        "leaf_hash": item.statement.leaf_hash().to_string(),
-        "kind": body.kind().as_str(),
-        "statement": body.to_object(),
-    })
-}
-
-fn with_page(body: &mut Value, page: &Page) {
-    body["items"] = page.items.iter().map(item_json).collect();
-    body["next"] = page.next.clone().into();
-}
-
-/// Columns that every statement has, then the public fields of the page's records by name.
-fn csv(items: &[Item]) -> String {
-    let public = |item: &Item| match item.statement.body() {
-        Body::Record(record) => record.content.clone().map(|content| content.public),
-        _ => None,
-    };
-    let names: BTreeSet<String> = items
-        .iter()
-        .filter_map(public)
-        .flat_map(|public| public.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>())
-        .collect();
-    let fixed = ["index", "leaf_hash", "kind", "agency", "register", "key", "at", "action", "title"];
-    let mut heads: Vec<String> = fixed.iter().map(|&name| name.to_owned()).collect();
-    heads.extend(names.iter().map(|name| format!("public.{name}")));
-    let mut out = row(&heads);
-    for item in items {
-        let body = item.statement.body();
-        let object = body.to_object();
-        let text = |name: &str| object.get(name).and_then(Json::as_text).unwrap_or_default().to_owned();
-        let mut cells = vec![
-            item.index.to_string(),
-            item.statement.leaf_hash().to_string(),
-            body.kind().as_str().to_owned(),
-            body.agency().to_string(),
-        ];
-        cells.extend(["register", "key", "at", "action", "title"].map(text));
-        let public = public(item).unwrap_or_default();
-        cells.extend(names.iter().map(|name| match public.get(name) {
-            Some(Json::Text(text)) => text.clone(),
-            Some(value) => value.to_text(),
-            None => String::new(),
-        }));
-        out.push_str(&row(&cells));
-    }
-    out
+    let own = json!({
+        "tree_size": view.size.get(),
+        "since": entry_ref(state.since),
+        "entries": view.length(&marks::register(agency.as_str(), register.as_str()))?,
+        "records": view.length(&marks::keys(agency.as_str(), register.as_str()))?,
+    });
+    forms::item(&own, &definition)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /records  /records/batch  /records/<leaf hash>/disclosures  /blobs/<sha256>
-//! /agencies  /agencies/<agency>
+//! /agencies  /agencies/<agency>[/keys | /registers]
 //! /registers/<agency>/<register>[/entries | /records | /records/<key> | /records/<key>/history]
 //! ```
 //!
@@ -26,6 +26,10 @@ pub enum RecordsRoute {
     Agencies,
     /// `/agencies/<agency>`
     Agency(AgencyId),
+    /// `/agencies/<agency>/keys`
+    AgencyKeys(AgencyId),
+    /// `/agencies/<agency>/registers`
+    AgencyRegisters(AgencyId),
     /// `/registers/<agency>/<register>...`
     Register(AgencyId, RegisterId, RegisterView),
 }
@@ -56,6 +60,8 @@ impl RecordsRoute {
             ["blobs", hash] => Self::Blob(hash.parse().ok()?),
             ["agencies"] => Self::Agencies,
             ["agencies", agency] => Self::Agency(agency.parse().ok()?),
+            ["agencies", agency, "keys"] => Self::AgencyKeys(agency.parse().ok()?),
+            ["agencies", agency, "registers"] => Self::AgencyRegisters(agency.parse().ok()?),
             ["registers", agency, register, view @ ..] => Self::Register(
                 agency.parse().ok()?,
                 register.parse().ok()?,
@@ -82,6 +88,8 @@ impl RecordsRoute {
             Self::Blob(_) => "blob",
             Self::Agencies => "agencies",
             Self::Agency(_) => "agency",
+            Self::AgencyKeys(_) => "agency_keys",
+            Self::AgencyRegisters(_) => "agency_registers",
             Self::Register(_, _, RegisterView::Register) => "register",
             Self::Register(_, _, RegisterView::Entries) => "register_entries",
             Self::Register(_, _, RegisterView::Records) => "register_records",

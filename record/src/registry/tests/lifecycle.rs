@@ -252,6 +252,9 @@ fn the_registry_at_an_earlier_size_is_the_one_that_was() {
         assert_eq!(full.registry.at(size), registry);
         let changed = full.registry.changed_at(size);
         assert!(changed <= size && full.registry.changed_at(changed) == changed);
-        assert!(full.registry.at(changed).agencies().eq(registry.agencies()), "the same from {changed} to {size}");
+        assert!(
+            full.registry.at(changed).agencies().eq(registry.agencies()),
+            "the same from {changed} to {size}"
+        );
     }
 }
