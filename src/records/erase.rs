@@ -63,10 +63,10 @@ impl Order {
         let mut erasures = Erasures::default();
         erasures.add(EntryRef { index: tombstone, leaf }, &body.erased);
         let mut order = Self { tombstone, leaf, erasures, record: None };
-        if body.erased.iter().any(|erased| matches!(erased, Erased::Attachment(_))) {
-            // The version comes before its tombstone.
-            let before = TreeSize::new(tombstone.get()).expect("an index is a size");
-            let entry = lookup.entry(body.entry.index, before)?;
+        let takes_attachments = body.erased.iter().any(|erased| matches!(erased, Erased::Attachment(_)));
+        if takes_attachments && body.entry.index < tombstone {
+            // Read as the published tree has it: trees that no head was signed of have no bundles.
+            let entry = lookup.entry(body.entry.index, size)?;
             if let Ok(Body::Record(record)) = Statement::parse(&entry).map(|one| one.body().clone()) {
                 order.record = Some(record);
             }

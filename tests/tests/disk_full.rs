@@ -14,6 +14,8 @@ use tlog::hash::sha256;
 /// Room for the journal's two segments and some entries.
 const SMALL: &str = "size=208m";
 const LARGE: &str = "size=400m";
+/// Less is free in the small one once both segments are there.
+const SETTLED_MIB: u32 = 90;
 /// More than fit into the small one.
 const ENTRIES_MAX: u64 = 4000;
 const ENTRY_BYTES: usize = 60_000;
@@ -44,6 +46,16 @@ impl Small {
         std::fs::remove_dir_all(small.site.dir()).expect("removed");
         std::os::unix::fs::symlink(&moved, small.site.dir()).expect("a link");
         Some(small)
+    }
+
+    /// Waits until the journal has both of its segments: the second is made beside the first entries.
+    fn settle(&self) {
+        eventually(|| {
+            let free = Command::new("df").args(["-BM", "--output=avail"]).arg(&self.mount).output();
+            let free = String::from_utf8(free.expect("df").stdout).expect("text");
+            let free = free.lines().last().and_then(|free| free.trim().strip_suffix('M')?.parse::<u32>().ok());
+            free.expect("mebibytes") < SETTLED_MIB
+        });
     }
 
     fn enlarge(&self) {
@@ -177,6 +189,7 @@ fn uploads_at_the_same_time_leave_the_floor_free_together() {
     for statement in open(&world, &office) {
         post(&statement).good(server.address());
     }
+    small.settle();
     let contents = |fill: u8| vec![fill; UPLOAD_BYTES];
     let slow = begin(&server, &office, &contents(1), 1 << 20);
     let incoming = site.dir().join("blobs/incoming");

@@ -236,10 +236,13 @@ fn what_a_real_log_loses_without_a_tombstone_is_told_and_clears_when_it_is_back(
     assert!(alarms.iter().all(|alarm| alarm["kind"] == "erased"));
 }
 
-/// The file of this name somewhere under a folder.
+/// The file of this name somewhere under a folder, and not its mark among uploads that nothing has named yet.
 fn find(folder: PathBuf, name: &str) -> PathBuf {
     let mut left = vec![folder];
     while let Some(path) = left.pop() {
+        if path.ends_with("unnamed") {
+            continue;
+        }
         if path.is_dir() {
             left.extend(std::fs::read_dir(&path).expect("a folder").map(|file| file.expect("a file").path()));
         } else if path.file_name().is_some_and(|found| name.ends_with(&*found.to_string_lossy())) {

@@ -132,6 +132,19 @@ fn a_crash_between_a_tombstones_commit_and_the_erasing_is_made_good_at_the_next_
 }
 
 #[test]
+fn a_tombstone_in_the_middle_of_a_batch_takes_attachments_though_no_head_was_signed_just_before_it() {
+    let mut scene = Scene::new();
+    let put = |key: &str| scene.world.put(&scene.office, "letter", key, None, "{}");
+    let batch = [put("B"), put("C"), scene.tombstone(), put("D")];
+    let running = scene.running.as_mut().unwrap();
+    submit(running, &batch);
+    let (log, size) = (&running.log, running.log.published().head().size);
+    log.records.as_ref().unwrap().carry_out(&log.index, &log.lookup, size).unwrap();
+    assert_eq!(scene.has_values(scene.running_vault()), (false, false));
+    assert!(!scene.trace(), "no key and no file is left");
+}
+
+#[test]
 fn so_it_is_where_the_index_has_to_be_built_anew() {
     let mut scene = Scene::new();
     scene.commit_tombstone();
