@@ -53,7 +53,8 @@ impl Small {
         eventually(|| {
             let free = Command::new("df").args(["-BM", "--output=avail"]).arg(&self.mount).output();
             let free = String::from_utf8(free.expect("df").stdout).expect("text");
-            let free = free.lines().last().and_then(|free| free.trim().strip_suffix('M')?.parse::<u32>().ok());
+            let free =
+                free.lines().last().and_then(|free| free.trim().strip_suffix('M')?.parse::<u32>().ok());
             free.expect("mebibytes") < SETTLED_MIB
         });
     }
