@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod fetch;
 pub mod files;
+pub mod html;
 pub mod keyfile;
 pub mod listen;
 pub mod lock;

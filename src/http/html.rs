@@ -4,6 +4,7 @@
 //! Everything that comes from somebody else is escaped, and stands in an element of its own with `dir="auto"`, so that
 //! text of any direction reads as it should and cannot reorder what is around it.
 
+use daemon::html::escape;
 use daemon::problem::Problem;
 use http::{HeaderMap, HeaderValue, Response, header};
 use tlog::hash::sha256;
@@ -13,22 +14,6 @@ use super::texts::{Language, Texts};
 
 const STYLE: &str = include_str!("page.css");
 const HTML: &str = "text/html; charset=utf-8";
-
-/// Text as it is, whatever letters it has.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
-}
 
 /// Text of others, on its own.
 pub(super) fn own(text: &str) -> String {
@@ -110,7 +95,7 @@ mod tests {
 
     #[test]
     fn markup_in_a_name_is_shown_and_not_obeyed() {
-        assert_eq!(escape("<b>&\"'"), "&lt;b&gt;&amp;&quot;&#39;");
+        assert_eq!(link("/a\"b", "<b>"), "<a href=\"/a&quot;b\"><bdi dir=\"auto\">&lt;b&gt;</bdi></a>");
     }
 
     #[test]

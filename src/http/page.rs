@@ -2,13 +2,14 @@
 //!
 //! Neither is evidence: whoever verifies uses keys and a policy that came another way.
 
+use daemon::html::escape;
 use http::{HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tlog::bundle::ENTRY_BYTES_MAX;
 
 use super::answer::{Answer, Caching, json};
-use super::html::{escape, page, table};
+use super::html::{page, table};
 use super::texts::{Language, Start};
 use crate::config::Admission;
 use crate::heads::Published;

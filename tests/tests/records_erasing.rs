@@ -7,6 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use daemon::clock::SystemRandom;
+use daybook::pool::Outcome;
 use daybook::records::Records;
 use daybook::records::admit::{Examined, NotTaken, examine};
 use daybook::records::upkeep::Upkeep;
@@ -21,6 +22,7 @@ use tests::records::{Office, World, sign};
 use tests::{Bench, ORIGIN, Running, all_bytes, contains};
 use tlog::hash::{Hash, leaf_hash, sha256};
 use tlog::ids::LeafIndex;
+use tokio::sync::oneshot::Receiver;
 
 const CONTENTS: &[u8] = b"a letter that has to be forgotten";
 const KEY: [u8; 32] = [0xa7; 32];
@@ -88,6 +90,20 @@ impl Scene {
     fn commit_tombstone(&mut self) {
         let tombstone = self.tombstone();
         submit(self.running.as_mut().unwrap(), &[tombstone]);
+    }
+
+    /// The tombstone is committed while no witness answers, so that it is not published; where its answer comes.
+    fn tombstone_without_witnesses(&mut self) -> Receiver<Outcome> {
+        let tombstone = self.tombstone();
+        self.bench.witnesses.set_all(&Mood::Down);
+        let running = self.running.as_mut().unwrap();
+        let records = running.log.records.as_ref().unwrap();
+        let Ok(Examined::New(pending)) = examine(&running.log, records, tombstone.into()) else {
+            panic!("it is new");
+        };
+        let answer = running.log.pool.submit(vec![*pending]).unwrap();
+        running.step().unwrap();
+        answer
     }
 
     fn has_values(&self, vault: &Vault) -> (bool, bool) {
@@ -228,16 +244,9 @@ fn steps_until(running: &mut Running, mut holds: impl FnMut(&Running) -> bool) {
 #[test]
 fn a_tombstone_that_is_published_after_its_answer_is_carried_out_though_nobody_asks_again() {
     let mut scene = Scene::with_witnesses(1);
-    let tombstone = scene.tombstone();
-    scene.bench.witnesses.set_all(&Mood::Down);
-    let running = scene.running.as_mut().unwrap();
-    let records = running.log.records.as_ref().unwrap();
-    let Ok(Examined::New(pending)) = examine(&running.log, records, tombstone.into()) else {
-        panic!("it is new");
-    };
-    let answer = running.log.pool.submit(vec![*pending]).unwrap();
-    running.step().unwrap();
+    let answer = scene.tombstone_without_witnesses();
     scene.bench.clock.advance(Duration::from_secs(6));
+    let running = scene.running.as_mut().unwrap();
     running.step().unwrap();
     assert!(answer.blocking_recv().unwrap().is_err(), "the outcome is unknown");
     let mut upkeep = Upkeep::default();
@@ -259,15 +268,7 @@ fn a_tombstone_that_is_published_after_its_answer_is_carried_out_though_nobody_a
 #[test]
 fn a_start_carries_out_what_is_published_and_the_rest_when_it_is() {
     let mut scene = Scene::with_witnesses(1);
-    let tombstone = scene.tombstone();
-    scene.bench.witnesses.set_all(&Mood::Down);
-    let running = scene.running.as_mut().unwrap();
-    let records = running.log.records.as_ref().unwrap();
-    let Ok(Examined::New(pending)) = examine(&running.log, records, tombstone.into()) else {
-        panic!("it is new");
-    };
-    let _answer = running.log.pool.submit(vec![*pending]).unwrap();
-    running.step().unwrap();
+    let _answer = scene.tombstone_without_witnesses();
     scene.running = None;
     scene.running = Some(scene.bench.start().unwrap());
     assert_eq!(scene.running.as_ref().unwrap().log.published().head().size.get(), 4);

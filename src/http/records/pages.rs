@@ -1,6 +1,7 @@
 //! Pages for people: agencies, their keys and registers, registers and lists of entries. Records and their histories are in
 //! [`super::record_pages`].
 
+use daemon::html::escape;
 use daemon::problem::Problem;
 use record::ids::{AgencyId, RegisterId};
 use record::registry::{AgencyState, KeyState, RegisterState};
@@ -11,7 +12,7 @@ use super::read::{Agencies, Keys, Registers};
 use super::record_pages::record_title;
 use super::route::{RegisterView, encode};
 use crate::http::answer::{Answer, Caching};
-use crate::http::html::{entry_link, escape, link, own, page as whole_page, table};
+use crate::http::html::{entry_link, link, own, page as whole_page, table};
 use crate::http::texts::{Language, Texts};
 use crate::http::{App, Outcome};
 

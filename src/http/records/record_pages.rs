@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use daemon::html::escape;
 use daemon::problem::Problem;
 use record::diff::{What, diff_versions};
 use record::erasable::Erasures;
@@ -16,7 +17,7 @@ use tlog::ids::LeafIndex;
 
 use super::pages::{record_path, register_path};
 use super::query::{Entry, Item, Page, View};
-use crate::http::html::{entry_link, escape, link, own, table};
+use crate::http::html::{entry_link, link, own, table};
 use crate::http::texts::{Language, Texts};
 use crate::http::{App, Outcome, error};
 

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use daemon::html::escape;
 use http::{HeaderValue, header};
 use serde::Serialize;
 use tlog::hash::sha256;
@@ -172,21 +173,6 @@ fn row(body: &mut String, witness: &Witness, log: &Followed) {
         "<tr><td>{name}{state}</td><td class=\"n\">{}</td><td class=\"n\">{age}</td><td class=\"n\">{used}</td></tr>",
         status.head.head.size
     );
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
